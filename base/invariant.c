@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/invariant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+void
+invariant_failed(const char *file, int line, const char *expr)
+{
+	fprintf(stderr, "matapalo: %s:%d: invariant failed: %s\n", file, line,
+		expr);
+	abort();
+}

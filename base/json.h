@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one JSON writer of the hot side: events, logs, metrics, bus frames. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/span.h"
+
+/* Streaming writer: commas are its own business. Errors are the buf's
+ * sticky flag. Depth at most 31 (an invariant). One thread at a time. */
+struct json {
+	struct buf *out;
+	uint32_t has_item;	/* bit per depth: a comma is due */
+	int depth;
+	bool after_key;
+};
+
+void json_init(struct json *j, struct buf *out);
+void json_object_begin(struct json *j);
+void json_object_end(struct json *j);
+void json_array_begin(struct json *j);
+void json_array_end(struct json *j);
+/* json_key writes a member name that needs no escaping (a literal). */
+void json_key(struct json *j, const char *literal);
+/* json_key_span escapes, and folds ASCII to lower case when lower is set. */
+void json_key_span(struct json *j, struct span name);
+void json_key_span_lower(struct json *j, struct span name);
+/* json_string writes any bytes: control characters escaped, invalid UTF-8
+ * replaced by U+FFFD (RFC 8259 8.1). */
+void json_string(struct json *j, struct span s);
+void json_str(struct json *j, const char *s);	/* NULL becomes null */
+void json_u64(struct json *j, uint64_t v);
+void json_i64(struct json *j, int64_t v);
+void json_double(struct json *j, double v);	/* not finite: null */
+void json_bool(struct json *j, bool v);
+void json_null(struct json *j);
+/* json_base64 writes a string of RFC 4648 section 4 base64. */
+void json_base64(struct json *j, struct span bytes);
+/* json_raw copies text that is JSON already. */
+void json_raw(struct json *j, struct span json_text);
+
+/* json_is_utf8 is true when s is valid UTF-8 without NUL bytes, so that
+ * json_string keeps it exactly. */
+bool json_is_utf8(struct span s);
+
+#endif

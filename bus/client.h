@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bus protocol from the consumer's side; the beginning of libmatapalo. */
+#ifndef BUS_CLIENT_H
+#define BUS_CLIENT_H
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/error.h"
+
+struct bus_client;
+
+/* bus_client_open dials url (blocks until connected or timeout_ms). */
+MUST_CHECK struct bus_client *bus_client_open(const char *url,
+					      unsigned timeout_ms,
+					      struct error *err);
+void bus_client_close(struct bus_client **c);
+/* bus_client_call sends one request frame (JSON text) and returns the answer
+ * frame in `answer`; blocks up to timeout_ms. -1 with err on transport
+ * errors and when the answer says "ok": false. One thread at a time. */
+MUST_CHECK int bus_client_call(struct bus_client *c, struct span request,
+			       unsigned timeout_ms, struct buf *answer,
+			       struct error *err);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An exchange on its way from a worker to the journal. */
+#ifndef BUS_RECORD_H
+#define BUS_RECORD_H
+
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/id.h"
+#include "base/message.h"
+#include "base/redact.h"
+#include "journal/journal.h"
+
+enum bus_record_kind {
+	BUS_RECORD_REQUEST,	/* matapalo.request.v1: strict, before forward */
+	BUS_RECORD_EXCHANGE,	/* matapalo.exchange.v1: terminal */
+	BUS_RECORD_COMMAND	/* the target's command type, data = request */
+};
+
+enum bus_outcome { BUS_OUTCOME_RESPONSE, BUS_OUTCOME_ABORTED,
+		   BUS_OUTCOME_UNKNOWN };
+
+/* One side's body as captured: a prefix of the true body. */
+struct bus_body {
+	struct span bytes;
+	uint64_t true_bytes;
+	bool truncated;
+	char digest[DIGEST_HEX_SIZE];	/* of the whole body when truncated */
+};
+
+/* Shared by all records of one process; outlives them. */
+struct bus_source {
+	const char *source;		/* CloudEvents source of this instance */
+	const struct digest_key *key;	/* for redaction */
+};
+
+/* A flat record: every span points into memory that `release` gives back.
+ * The worker fills it and pushes &record->item; it never encodes.
+ * On a commit `committed` is called on the writer's thread (NULL: nobody
+ * waits); then, always last, `release`. */
+struct bus_record {
+	struct journal_item item;	/* bus_record_init sets ops */
+	enum bus_record_kind kind;
+	const struct bus_source *source;
+	const struct redact *redact;	/* valid until release */
+	struct id event_id, exchange_id;
+	int64_t started_us;		/* wall time */
+	uint32_t connect_us, first_byte_us, total_us;	/* from the start */
+	struct message_request request;
+	struct bus_body request_body;
+	int status;			/* 0: no answer */
+	struct message_fields response;
+	struct bus_body response_body;
+	struct span rule, stage, target, upstream, path_template;
+	struct span command;		/* COMMAND: event type */
+	struct span error;		/* why matapalo made the answer, or "" */
+	struct span traceparent, tracestate;
+	struct span shadow;		/* name of the candidate, or "" */
+	bool strict;
+	bool opened;			/* a request event was written */
+	bool answered_by_proxy;
+	bool fell_back;
+	enum bus_outcome outcome;
+	void (*committed)(struct bus_record *r, enum journal_status status);
+	void (*release)(struct bus_record *r);
+};
+
+/* bus_record_init sets kind and the journal's ops; the rest is the
+ * caller's. Any thread. */
+void bus_record_init(struct bus_record *r, enum bus_record_kind kind,
+		     const struct bus_source *source);
+
+#endif

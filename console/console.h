@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operator's side: settings, admin listener, commands. Sole home of
+ * libmicrohttpd. */
+#ifndef CONSOLE_CONSOLE_H
+#define CONSOLE_CONSOLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "base/json.h"
+
+#define CONSOLE_LIST_MAX 16
+
+/* Settings of `run`, each from the command line, the environment
+ * (MATAPALO_...) or the settings file, in that order; one table,
+ * console/settings.def. */
+struct console_settings {
+	const char *listen[CONSOLE_LIST_MAX + 1];	/* NULL-terminated */
+	const char *legacy;		/* URL, or NULL */
+	const char *rules;		/* file, or NULL */
+	const char *data;		/* directory */
+	const char *admin;		/* ADDR:PORT or unix:PATH */
+	const char *admin_token_file;	/* default DATA/admin.token */
+	const char *bus[CONSOLE_LIST_MAX + 1];
+	unsigned workers;		/* 0: one a core */
+	const char *log_level;
+	const char *source;		/* CloudEvents source of events */
+	unsigned drain_ms;		/* graceful stop */
+	unsigned head_ms, idle_ms;	/* client: request head, keep-alive */
+	unsigned commit_delay_ms;
+};
+
+/* console_main runs every command but `run` and `--help`... of `run` it parses
+ * the settings and calls run(settings). Returns the exit status. */
+int console_main(int argc, char **argv,
+		 int (*run)(const struct console_settings *s));
+
+/* ---- the admin listener ---- */
+
+struct console_admin;
+/* Questions that the admin listener asks the running process. Called on its
+ * own thread. */
+struct console_source {
+	void *arg;
+	bool (*ready)(void *arg, const char **why_not);
+	void (*status)(void *arg, struct json *out);	/* one object */
+};
+MUST_CHECK struct console_admin *
+console_admin_start(const char *address, const char *token_file,
+		    const struct console_source *source, struct error *err);
+/* The address as bound (a port of 0 resolved). */
+const char *console_admin_address(const struct console_admin *a);
+void console_admin_stop(struct console_admin **a);
+
+/* console_write_run_file leaves DATA/run.json (mode 0600): pid, listen
+ * addresses, admin address, bus urls; other commands find the process by it.
+ * console_remove_run_file takes it away on a graceful stop. */
+struct console_run_info {
+	const char *const *listen;	/* NULL-terminated */
+	const char *admin;
+	const char *const *bus;		/* NULL-terminated */
+};
+MUST_CHECK int console_write_run_file(const char *data,
+				      const struct console_run_info *info,
+				      struct error *err);
+void console_remove_run_file(const char *data);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON payloads: parse, look up, redact, compare. Sole home of cJSON. */
+#ifndef PAYLOAD_PAYLOAD_H
+#define PAYLOAD_PAYLOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "base/span.h"
+
+struct cJSON;	/* an owned tree, or a value lent from one */
+
+/* payload_parse: whole text must be one JSON value (RFC 8259), at most
+ * 1000 deep. NULL with err otherwise. Any thread. */
+MUST_CHECK struct cJSON *payload_parse(struct span text, struct error *err);
+void payload_free(struct cJSON **p);
+/* payload_at: RFC 6901 pointer ("" is the whole); NULL when absent. */
+const struct cJSON *payload_at(const struct cJSON *p, const char *pointer);
+const struct cJSON *payload_member(const struct cJSON *object,
+				   const char *name);
+const struct cJSON *payload_first(const struct cJSON *container);
+const struct cJSON *payload_next(const struct cJSON *item);
+const char *payload_name(const struct cJSON *member);
+bool payload_is_object(const struct cJSON *p);
+bool payload_is_array(const struct cJSON *p);
+/* Getters are total: the fallback when p is NULL or of another type. */
+const char *payload_string(const struct cJSON *p, const char *fallback);
+int64_t payload_int(const struct cJSON *p, int64_t fallback);
+double payload_number(const struct cJSON *p, double fallback);
+bool payload_bool(const struct cJSON *p, bool fallback);
+/* payload_write appends compact JSON text. */
+void payload_write(const struct cJSON *p, struct buf *out);
+
+/* payload_redact appends text with the values at the pointers (a segment `*`
+ * matches every member or element) replaced by their keyed digest. Returns
+ * -1 when text is not JSON (nothing is appended). */
+MUST_CHECK int payload_redact(struct span text, const char *const *pointers,
+			      size_t count, const struct digest_key *key,
+			      struct buf *out);
+
+/* Structural comparison. */
+struct payload_tolerance { const char *pointer; double by; };
+struct payload_unordered { const char *pointer, *key; };
+struct payload_compare {
+	const char *const *ignore;
+	size_t ignore_count;
+	const struct payload_tolerance *tolerance;
+	size_t tolerance_count;
+	const struct payload_unordered *unordered;
+	size_t unordered_count;
+};
+enum payload_difference_kind { PAYLOAD_MISSING, PAYLOAD_EXTRA, PAYLOAD_TYPE,
+			       PAYLOAD_VALUE, PAYLOAD_LENGTH };
+/* payload_compare_json calls fn for each difference (pointer, kind, both
+ * values as JSON text, "" when absent) and returns their number; stops
+ * calling (not counting) after max_reported. */
+size_t payload_compare_json(const struct cJSON *expected,
+			    const struct cJSON *actual,
+			    const struct payload_compare *how,
+			    size_t max_reported,
+			    void (*fn)(void *arg, const char *pointer,
+				       enum payload_difference_kind kind,
+				       const char *expected,
+				       const char *actual),
+			    void *arg);
+const char *payload_difference_name(enum payload_difference_kind k);
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules file as an immutable, compiled set. Sole home of jansson. */
+#ifndef RULES_RULES_H
+#define RULES_RULES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/message.h"
+#include "base/redact.h"
+
+/* The life of an endpoint; table in rules/stages.def. */
+enum rules_stage {
+#define STAGE(sym, text, help) RULES_STAGE_##sym,
+#include "rules/stages.def"
+#undef STAGE
+	RULES_STAGE_COUNT
+};
+
+enum rules_durability { RULES_DURABILITY_BOUNDED, RULES_DURABILITY_STRICT };
+enum rules_target_kind { RULES_TARGET_HTTP, RULES_TARGET_COMMAND };
+enum rules_on_failure { RULES_ON_FAILURE_ERROR, RULES_ON_FAILURE_LEGACY };
+enum rules_stick { RULES_STICK_CLIENT, RULES_STICK_HEADER, RULES_STICK_COOKIE,
+		   RULES_STICK_QUERY };
+
+/* One resolved address of an HTTP target. Resolved at load (getaddrinfo). */
+struct rules_address {
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	const char *text;	/* "127.0.0.1:3000" or "unix:/path" */
+};
+
+struct rules_target {
+	const char *name;
+	enum rules_target_kind kind;
+	unsigned index;			/* 0 .. target_count-1 */
+	/* HTTP */
+	struct rules_address *addresses;
+	size_t address_count;
+	const char *base_path;		/* path prefix of the URL, "" if none */
+	const char *url;		/* first URL as written, no userinfo */
+	unsigned connect_ms, head_ms, idle_ms, total_ms;	/* 0: none */
+	/* command */
+	const char *command;		/* event type */
+	unsigned reply_within_ms;
+};
+
+/* Comparison of answers; all lists may be empty. */
+struct rules_compare {
+	const char *const *ignore;	/* JSON pointers; `*` is a wildcard */
+	size_t ignore_count;
+	const char *const *headers;	/* response headers to compare too */
+	size_t header_count;
+	struct rules_tolerance { const char *pointer; double by; } *tolerance;
+	size_t tolerance_count;
+	/* key NULL: as a set; else match elements by this member */
+	struct rules_unordered { const char *pointer, *key; } *unordered;
+	size_t unordered_count;
+};
+
+#define RULES_SHARE_ALL 1000000u	/* shares are parts per million */
+
+struct rules_rule {
+	const char *name;
+	unsigned index;			/* 0 .. rule_count-1; default is last */
+	int line;			/* in the file; 0 for built-in */
+	enum rules_stage stage;
+	const char *path_template;	/* "/products/{id}", NULL: any path */
+	const struct rules_target *target;	/* NULL: none */
+	const struct rules_target *shadow;	/* candidate, NULL: none */
+	uint32_t share_ppm;		/* canary */
+	uint32_t sample_ppm;		/* shadow */
+	enum rules_stick stick;
+	const char *stick_name;		/* header, cookie, query name */
+	enum rules_on_failure on_failure;
+	bool shadow_unsafe;		/* unsafe methods may be shadowed */
+	/* By method safety unless the rule says otherwise (`durability`). */
+	enum rules_durability durability_safe, durability_unsafe;
+	size_t record_body_bytes;	/* capture cap a side */
+	struct rules_compare compare;
+};
+
+/* An outside broker fed from the journal (adapters/). */
+struct rules_adapter {
+	const char *name, *kind;
+	const char *type_filter;	/* "*" or "shop.order.*" */
+	const char *subject_filter;
+	struct rules_setting { const char *key, *value; } *settings;
+	size_t setting_count;
+	int line;
+};
+
+struct rules {
+	uint32_t magic;
+	atomic_uint refs;
+	const char *path;		/* file, or NULL for --legacy */
+	uint64_t hash;			/* of the text: status and events */
+	struct rules_target *targets;
+	size_t target_count;
+	const struct rules_target *legacy;	/* always there */
+	struct rules_rule *rules;	/* named rules, then the default */
+	size_t rule_count;
+	struct redact redact;
+	uint8_t share_key[16];
+	struct rules_adapter *adapters;
+	size_t adapter_count;
+	struct rules_index *index;	/* compiled matcher, rules/match.c */
+	struct rules_memory *memory;	/* everything above lives here */
+};
+
+/* Load. All return a set with one reference, or NULL with err (line and
+ * column in the file). May block (file, name resolution): never on a worker.
+ * The result is immutable and may be read by any thread. */
+MUST_CHECK struct rules *rules_load_file(const char *path, struct error *err);
+MUST_CHECK struct rules *rules_load_text(const char *name, const char *text,
+					 size_t len, struct error *err);
+/* rules_from_legacy: no rules file; everything goes to url and is mirrored. */
+MUST_CHECK struct rules *rules_from_legacy(const char *url, struct error *err);
+struct rules *rules_ref(const struct rules *r);
+void rules_unref(struct rules **r);
+
+/* rules_match returns the most specific rule, never NULL (the default rule
+ * matches everything). Does not allocate or block. Any thread. */
+const struct rules_rule *rules_match(const struct rules *r,
+				     const struct message_request *req);
+/* rules_match_explain does the same and appends one line for each rule that
+ * was considered and why it won or lost. */
+const struct rules_rule *rules_match_explain(const struct rules *r,
+					     const struct message_request *req,
+					     struct buf *why);
+
+/* rules_lint appends warnings (overlapping or unreachable rules, unused
+ * targets), one a line, and returns their number. */
+size_t rules_lint(const struct rules *r, struct buf *out);
+/* rules_run_expect runs the `expect` list inside the file: returns the
+ * number of failures and appends a line for each. */
+size_t rules_run_expect(const struct rules *r, struct buf *out, size_t *ran);
+/* rules_schema appends a JSON Schema of the file, made from keys.def. */
+void rules_schema(struct buf *out);
+
+const char *rules_stage_name(enum rules_stage s);
+bool rules_method_is_safe(struct span method);	/* RFC 9110 9.2.1 */
+
+#endif

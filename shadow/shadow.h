@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies of live requests to candidates, and verdicts on their answers. */
+#ifndef SHADOW_SHADOW_H
+#define SHADOW_SHADOW_H
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "bus/bus.h"
+#include "payload/payload.h"
+
+struct shadow;
+
+/* What the shadow needs to know of a rule. shadow/ does not include rules/:
+ * proxy/ translates. Strings live as long as the plan. */
+struct shadow_rule {
+	const char *name;
+	const char *target;		/* candidate's name */
+	const char *url;		/* HTTP candidate, or NULL */
+	const char *unix_path;
+	const char *command;		/* bus candidate: event type, or NULL */
+	unsigned timeout_ms;
+	int unsafe_allowed;
+	const char *const *ignore;
+	size_t ignore_count;
+	const char *const *headers;	/* response headers compared too */
+	size_t header_count;
+	const struct payload_tolerance *tolerance;
+	size_t tolerance_count;
+	const struct payload_unordered *unordered;
+	size_t unordered_count;
+};
+struct shadow_plan {
+	const struct shadow_rule *rules;
+	size_t count;
+	void (*release)(void *arg);	/* called when no longer used */
+	void *arg;
+};
+
+/* shadow_start begins a thread of its own: a subscriber of the journal's
+ * shadow events. Nothing it does can slow a worker. */
+MUST_CHECK struct shadow *shadow_start(struct bus *bus, struct error *err);
+/* shadow_set_plan replaces the rules (reload); takes the plan. Any thread. */
+void shadow_set_plan(struct shadow *s, const struct shadow_plan *plan);
+void shadow_stop(struct shadow **s);
+/* shadow_status writes a JSON object: per rule samples, matches, differences,
+ * failures, match rate, lower bound (95 % Wilson), newest differences. */
+void shadow_status(struct shadow *s, struct json *out);
+
+#endif
