@@ -14,6 +14,7 @@ struct adapter_setting {
 };
 struct adapter_config {
 	const char *name;		/* names the durable group too */
+	const char *kind;		/* a row of adapters.def */
 	const char *type_filter, *subject_filter;
 	const struct adapter_setting *settings;
 	size_t setting_count;

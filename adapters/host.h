@@ -10,6 +10,12 @@ struct adapter_host;
 
 MUST_CHECK struct adapter_host *adapter_host_start(struct bus *bus,
 						   struct error *err);
+/* adapter_host_start_with takes its kinds from `find` instead of
+ * adapters.def; for tests. */
+MUST_CHECK struct adapter_host *
+adapter_host_start_with(struct bus *bus,
+			const struct adapter_ops *(*find)(const char *kind),
+			struct error *err);
 /* adapter_host_set makes the running adapters equal to the list: unchanged
  * ones go on, others are stopped or started. Copies the configs. One
  * thread (main). */

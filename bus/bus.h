@@ -32,6 +32,8 @@ void bus_close(struct bus **bus);
 /* bus_url returns the i-th address as bound (a port of 0 resolved), NULL
  * past the end. */
 const char *bus_url(const struct bus *bus, size_t i);
+/* bus_journal lends the journal given to bus_open; any thread. */
+struct journal *bus_journal(const struct bus *bus);
 
 /* ---- groups in this process: adapters, shadow ---- */
 

@@ -23,7 +23,7 @@ struct outbound_request {
 					 * hop-by-hop and Host are libcurl's */
 	const char *host;		/* Host to send, NULL: from url */
 	struct span body;
-	unsigned timeout_ms;
+	unsigned timeout_ms;		/* of the whole call; 0: 30 s */
 	size_t max_body_bytes;		/* a longer answer is an error */
 	void *tag;			/* the caller's */
 };
@@ -40,10 +40,12 @@ struct outbound_answer {
 
 MUST_CHECK struct outbound *outbound_open(unsigned max_parallel,
 					  struct error *err);
+/* outbound_close drops what is under way without calling done. */
 void outbound_close(struct outbound **o);
 /* outbound_start begins a request (copies everything it needs); done is
  * called from outbound_run on the same thread; the answer is lent for the
- * call. Redirects are never followed. */
+ * call and may start others. Redirects are never followed. -1 with err when
+ * the request cannot be sent as given, or max_parallel are under way. */
 MUST_CHECK int outbound_start(struct outbound *o,
 			      const struct outbound_request *req,
 			      void (*done)(void *arg,

@@ -6,6 +6,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/redact.h"
 #include "bus/bus.h"
 #include "payload/payload.h"
 
@@ -33,6 +34,11 @@ struct shadow_rule {
 struct shadow_plan {
 	const struct shadow_rule *rules;
 	size_t count;
+	/* The candidate's answer is redacted as the recorded one was, so that
+	 * secrets compare by their digests and reach no verdict. NULL: only
+	 * values that were redacted on the legacy side are left out. */
+	const struct redact *redact;
+	const struct digest_key *key;
 	void (*release)(void *arg);	/* called when no longer used */
 	void *arg;
 };
