@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One transfer of the outbound client: set up, collect, hand over. */
+#ifndef OUTBOUND_CALL_H
+#define OUTBOUND_CALL_H
+
+#include <curl/curl.h>
+
+#include "outbound/outbound.h"
+
+/* Belongs to one struct outbound; used on its thread only. */
+struct call {
+	struct call *prev, *next;	/* the client's list */
+	CURL *easy;
+	struct curl_slist *lines;	/* header lines to send */
+	char *method;
+	size_t max_body_bytes;
+	bool head_done;			/* what follows are trailers */
+	bool too_long;
+	char why[CURL_ERROR_SIZE];
+	struct outbound_answer answer;
+	void (*done)(void *arg, struct outbound_answer *a);
+	void *arg;
+};
+
+/* call_new copies what it needs of req; NULL with err. */
+MUST_CHECK struct call *call_new(const struct outbound_request *req,
+				 struct error *err);
+/* call_finish turns libcurl's result into the answer and lends it to done. */
+void call_finish(struct call *c, CURLcode result);
+void call_free(struct call **c);
+
+#endif
