@@ -19,6 +19,11 @@ struct cJSON;	/* an owned tree, or a value lent from one */
  * 1000 deep. NULL with err otherwise. Any thread. */
 MUST_CHECK struct cJSON *payload_parse(struct span text, struct error *err);
 void payload_free(struct cJSON **p);
+/* payload_check: would payload_parse take it, at most depth_max deep? 0 or
+ * -1 with err (line and column). Allocates nothing. A byte order mark, which
+ * payload_parse skips, is refused. Any thread. */
+MUST_CHECK int payload_check(struct span text, unsigned depth_max,
+			     struct error *err);
 /* payload_at: RFC 6901 pointer ("" is the whole); NULL when absent. */
 const struct cJSON *payload_at(const struct cJSON *p, const char *pointer);
 const struct cJSON *payload_member(const struct cJSON *object,

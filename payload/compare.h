@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What ordered and unordered comparison share. */
+#ifndef PAYLOAD_COMPARE_H
+#define PAYLOAD_COMPARE_H
+
+#include "payload/internal.h"
+
+struct compare {
+	const struct payload_compare *how;
+	struct buf path;		/* where we are, escaped */
+	size_t count, max_reported;
+	int quiet;			/* > 0: only counting */
+	void (*fn)(void *arg, const char *pointer,
+		   enum payload_difference_kind kind, const char *expected,
+		   const char *actual);
+	void *arg;
+};
+
+void compare_values(struct compare *c, const cJSON *a, const cJSON *b);
+/* compare_report counts a difference at the present path; a value may be
+ * NULL (absent). */
+void compare_report(struct compare *c, enum payload_difference_kind kind,
+		    const cJSON *a, const cJSON *b);
+bool compare_is_ignored(const struct compare *c);
+const struct payload_tolerance *
+compare_tolerance(const struct compare *c);
+/* compare_lone reports the element of one side only, unless ignored. */
+void compare_lone(struct compare *c, size_t index, const cJSON *a,
+		  const cJSON *b);
+/* compare_unordered returns false when the array here is an ordered one. */
+bool compare_unordered(struct compare *c, const cJSON *a, const cJSON *b);
+
+#endif
