@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of journal/ share: the journal, its transaction, its
+ * statements. Not for other folders. */
+#ifndef JOURNAL_INTERNAL_H
+#define JOURNAL_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <sqlite3.h>
+
+#include "base/buf.h"
+#include "journal/journal.h"
+
+#define JOURNAL_MAGIC 0x4a4f5552u
+#define JOURNAL_READER_MAGIC 0x4a524452u
+#define JOURNAL_QUEUE_MAGIC 0x4a515545u
+/* PRAGMA application_id: "mtpl". */
+#define JOURNAL_APPLICATION_ID 0x6d74706c
+#define JOURNAL_BATCH_ITEMS 512
+
+enum stmt {
+#define STATEMENT(sym, side, sql) STMT_##sym,
+#include "journal/statements.def"
+#undef STATEMENT
+	STMT_COUNT
+};
+enum stmt_side { STMT_WRITER = 1, STMT_READER = 2, STMT_BOTH = 3 };
+
+/* ---- schema.c ---- */
+
+MUST_CHECK int journal_stmts_prepare(sqlite3 *db, enum stmt_side side,
+				     sqlite3_stmt **stmts, const char *path,
+				     struct error *err);
+void journal_stmts_finalize(sqlite3_stmt **stmts);
+/* journal_schema_check refuses a file that is newer or no journal;
+ * *version is 0 for an empty file. */
+MUST_CHECK int journal_schema_check(sqlite3 *db, const char *path,
+				    int *version, struct error *err);
+MUST_CHECK int journal_schema_migrate(sqlite3 *db, const char *path,
+				      int version, struct error *err);
+
+/* ---- names.c: text of types and sources to small ids and back ---- */
+
+#define JOURNAL_NAME_SLOTS 256
+struct name_slot {
+	char *text;
+	size_t len;
+	int64_t id;
+};
+/* Direct-mapped and bounded: a publisher may invent any number of names. */
+struct name_cache {
+	struct name_slot at[JOURNAL_NAME_SLOTS];
+};
+void journal_names_clear(struct name_cache *c);
+/* journal_name_id finds or makes the id; 0 with the tx failed. */
+int64_t journal_name_id(struct journal_tx *tx, struct span text);
+/* journal_name_text lends the text until the cache changes; 0 or -1. */
+MUST_CHECK int journal_name_text(struct name_cache *c, sqlite3_stmt *find,
+				 int64_t id, struct span *text);
+
+/* ---- checksum.c ---- */
+
+/* journal_checksum covers every column; scratch is reused. */
+uint64_t journal_checksum(const struct journal_row *row, struct buf *scratch);
+
+/* ---- queue.c ---- */
+
+/* Who must wake the writer is decided by this word alone; it is also the
+ * futex. */
+enum writer_mode {
+	WRITER_AWAKE,
+	WRITER_WAITS_ANY,	/* nothing to do: every item wakes it */
+	WRITER_WAITS_URGENT	/* collecting: only urgent items, or many */
+};
+
+struct batch {
+	struct journal_item *first, **tail;
+	size_t count;
+	bool urgent;
+};
+void journal_batch_init(struct batch *b);
+void journal_batch_add(struct batch *b, struct journal_item *item);
+/* journal_batch_take removes the first item; NULL when empty. */
+struct journal_item *journal_batch_take(struct batch *b);
+/* journal_drain moves waiting items into b, at most limit in all. */
+void journal_drain(struct journal *j, struct batch *b, size_t limit);
+/* journal_sleep returns when woken or at until_us (monotonic; 0: no limit),
+ * and at once when an item waits or the journal stops. */
+void journal_sleep(struct journal *j, enum writer_mode mode,
+		   uint64_t until_us);
+void journal_wake(struct journal *j);
+void journal_queues_free(struct journal *j);
+
+/* ---- gap.c ---- */
+
+/* Items that were not urgent, so nobody was told, and are lost. */
+struct gap {
+	int64_t first_us, last_us;
+	uint64_t count;
+	char reason[128];
+};
+void journal_gap_count(struct gap *g, const char *reason);
+/* journal_gap_append writes matapalo.gap.v1 when there is a gap. */
+void journal_gap_append(struct gap *g, struct journal_tx *tx);
+
+/* ---- the journal ---- */
+
+struct journal_tx {
+	struct journal *j;
+	bool failed;		/* sticky: the whole transaction goes */
+	uint64_t writes;	/* statements that changed something */
+	int64_t last;		/* newest sequence given */
+	int64_t events, bytes;
+};
+
+struct journal {
+	uint32_t magic;
+	char *path;
+	int lock_fd;
+	sqlite3 *db;		/* the writer's, once the thread runs */
+	sqlite3_stmt *stmts[STMT_COUNT];
+	struct name_cache names;
+	struct buf scratch;
+	unsigned commit_delay_ms;
+	size_t queue_capacity;
+	pthread_t thread;
+	int wal_pages, wal_pages_tried;
+
+	/* failure: the writer's own */
+	struct gap gap;
+	char reason[128];
+	unsigned backoff_ms;
+	uint64_t retry_at_us;
+
+	_Atomic bool writable;
+	_Atomic bool stopping;
+	_Atomic int64_t last_sequence;
+	_Atomic uint32_t mode;	/* enum writer_mode */
+	_Atomic(struct journal_queue *) queues;	/* newest first */
+	struct journal_queue *resume;		/* where draining goes on */
+
+	pthread_mutex_t lock;	/* of all below */
+	struct batch posted;
+	void (*on_commit)(void *arg, int64_t sequence);
+	void *on_commit_arg;
+};
+
+/* The thread: gathers, commits, tells, checkpoints; until j->stopping. */
+void *journal_writer_main(void *journal);
+
+/* ---- writing: helpers of append.c, cursors.c, state.c ---- */
+
+/* journal_tx_fail keeps SQLite's words as the reason. */
+void journal_tx_fail(struct journal_tx *tx, const char *what);
+/* An empty span is stored as NULL, which costs nothing. */
+void journal_bind_span(struct journal_tx *tx, sqlite3_stmt *s, int i,
+		       struct span v);
+void journal_bind_str(struct journal_tx *tx, sqlite3_stmt *s, int i,
+		      const char *v);
+/* journal_tx_run steps a statement that returns no row, and resets it. */
+void journal_tx_run(struct journal_tx *tx, enum stmt stmt, const char *what);
+
+/* ---- reading ---- */
+
+struct journal_reader {
+	uint32_t magic;
+	char *path;
+	sqlite3 *db;
+	sqlite3_stmt *stmts[STMT_COUNT];
+	struct name_cache types, sources;
+	struct buf scratch;
+};
+
+/* journal_reader_failed logs SQLite's words; returns -1. */
+int journal_reader_failed(struct journal_reader *r, const char *what);
+struct span journal_column_span(sqlite3_stmt *s, int i);
+const char *journal_column_str(sqlite3_stmt *s, int i);	/* never NULL */
+/* journal_filter_matches: NULL, "*", exact, prefix "a.*", commas. */
+bool journal_filter_matches(const char *filter, struct span value);
+
+#endif

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening and closing: lock file, settings of the file, writer thread. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/invariant.h"
+#include "base/log.h"
+#include "journal/internal.h"
+
+#define COMMIT_DELAY_MS 20
+#define QUEUE_CAPACITY 4096
+
+/* Settings of the writing connection. page_size counts for new files only
+ * and comes before journal_mode. mmap stays off: an I/O error there is a
+ * signal, not a value. Checkpoints are run by writer.c, hence the 0. */
+static const char settings[] =
+	"PRAGMA page_size = 8192;"
+	"PRAGMA journal_mode = WAL;"
+	"PRAGMA synchronous = FULL;"
+	"PRAGMA mmap_size = 0;"
+	"PRAGMA wal_autocheckpoint = 0;"
+	"PRAGMA journal_size_limit = 33554432;"
+	"PRAGMA cache_size = -16384;"
+	"PRAGMA temp_store = MEMORY;"
+	"PRAGMA foreign_keys = OFF;"
+	"PRAGMA trusted_schema = OFF;";
+
+static pthread_once_t sqlite_once = PTHREAD_ONCE_INIT;
+
+/* Memory statistics cost a global mutex per allocation. Refused, harmlessly,
+ * when someone has used SQLite before us. */
+static void
+sqlite_configure(void)
+{
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+/* ---- the lock file ---- */
+
+static int
+lock_busy(const char *path, int fd, struct error *err)
+{
+	char pid[24] = "";
+	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+
+	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+	return error_set(err, "%s: in use by another matapalo (process %s); "
+			 "stop it, or name another data directory", path,
+			 *pid ? pid : "unknown");
+}
+
+/* Never removed: unlinking a lock file lets two processes hold "the" lock. */
+static int
+lock_take(const char *path, struct error *err)
+{
+	char name[4096], pid[24];
+	int fd, n;
+
+	if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
+		return error_set(err, "%s: the path is too long", path);
+	fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, "%s: cannot open: %s; check that the "
+				 "data directory exists and may be written",
+				 name, strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		lock_busy(path, fd, err);
+		close(fd);
+		return -1;
+	}
+	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+		log_warn("journal.lock", "%s: cannot note the process: %s",
+			 name, strerror(errno));
+	return fd;
+}
+
+/* ---- the file ---- */
+
+/* A new file belongs to its owner alone; SQLite gives its -wal and -shm the
+ * same mode. O_EXCL: closing a descriptor of a file that a reader in this
+ * process has open would drop that reader's locks. */
+static int
+file_create(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno != EEXIST)
+		return error_set(err, "%s: cannot create: %s", path,
+				 strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+static bool
+mode_is_wal(sqlite3 *db)
+{
+	sqlite3_stmt *s = NULL;
+	bool wal;
+
+	wal = sqlite3_prepare_v2(db, "PRAGMA journal_mode", -1, &s, NULL) ==
+		      SQLITE_OK && sqlite3_step(s) == SQLITE_ROW &&
+	      !strcmp(journal_column_str(s, 0), "wal");
+	sqlite3_finalize(s);
+	return wal;
+}
+
+static int
+file_open(struct journal *j, struct error *err)
+{
+	int version;
+
+	if (file_create(j->path, err) < 0)
+		return -1;
+	if (sqlite3_open_v2(j->path, &j->db, SQLITE_OPEN_READWRITE |
+			    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return error_set(err, "%s: cannot open: %s", j->path,
+				 sqlite3_errmsg(j->db));
+	sqlite3_extended_result_codes(j->db, 1);
+	sqlite3_busy_timeout(j->db, 1000);
+	/* Before any setting: a refused file is left as it is. */
+	if (journal_schema_check(j->db, j->path, &version, err) < 0)
+		return -1;
+	if (sqlite3_exec(j->db, settings, NULL, NULL, NULL) != SQLITE_OK)
+		return error_set(err, "%s: %s", j->path,
+				 sqlite3_errmsg(j->db));
+	if (!mode_is_wal(j->db))
+		return error_set(err, "%s: no write-ahead log here; the data "
+				 "directory must be on a local disk", j->path);
+	if (journal_schema_migrate(j->db, j->path, version, err) < 0)
+		return -1;
+	return journal_stmts_prepare(j->db, STMT_WRITER, j->stmts, j->path,
+				     err);
+}
+
+static int
+load_sequence(struct journal *j, struct error *err)
+{
+	sqlite3_stmt *s = j->stmts[STMT_LAST_SEQUENCE];
+	int rc = sqlite3_step(s);
+
+	if (rc == SQLITE_ROW)
+		atomic_store(&j->last_sequence, sqlite3_column_int64(s, 0));
+	sqlite3_reset(s);
+	return rc == SQLITE_ROW ? 0 : error_set(err, "%s: %s", j->path,
+						sqlite3_errmsg(j->db));
+}
+
+/* Keeps the number of the newest event even if that event is trimmed. */
+static void
+store_sequence(struct journal *j)
+{
+	char text[24];
+	struct journal_tx tx = { .j = j };
+
+	snprintf(text, sizeof(text), "%lld",
+		 (long long)atomic_load(&j->last_sequence));
+	journal_tx_state_put(&tx, "journal", "sequence", span_of(text));
+	if (tx.failed)
+		log_warn("journal.close", "%s: %s", j->path, j->reason);
+}
+
+static int
+on_wal(void *arg, sqlite3 *db, const char *name, int pages)
+{
+	struct journal *j = arg;
+
+	(void)db;
+	(void)name;
+	j->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static struct journal *
+journal_alloc(const struct journal_options *o)
+{
+	struct journal *j = calloc(1, sizeof(*j));
+
+	if (!j)
+		return NULL;
+	MAGIC_SET(j, JOURNAL_MAGIC);
+	j->lock_fd = -1;
+	j->commit_delay_ms = o->commit_delay_ms ? o->commit_delay_ms
+						: COMMIT_DELAY_MS;
+	j->queue_capacity = o->queue_capacity ? o->queue_capacity
+					      : QUEUE_CAPACITY;
+	j->on_commit = o->on_commit;
+	j->on_commit_arg = o->on_commit_arg;
+	journal_batch_init(&j->posted);
+	pthread_mutex_init(&j->lock, NULL);
+	atomic_store(&j->writable, true);
+	j->path = strdup(o->path);
+	return j;
+}
+
+static void
+journal_free(struct journal **jp)
+{
+	struct journal *j = *jp;
+
+	if (!j)
+		return;
+	*jp = NULL;
+	journal_stmts_finalize(j->stmts);
+	sqlite3_close(j->db);
+	journal_names_clear(&j->names);
+	journal_queues_free(j);
+	buf_fini(&j->scratch);
+	pthread_mutex_destroy(&j->lock);
+	if (j->lock_fd >= 0)
+		close(j->lock_fd);
+	free(j->path);
+	MAGIC_CLEAR(j);
+	free(j);
+}
+
+struct journal *
+journal_open(const struct journal_options *o, struct error *err)
+{
+	CLEANUP(journal_free) struct journal *j = NULL;
+	struct journal *opened;
+
+	INVARIANT(!(o->queue_capacity & (o->queue_capacity - 1)));
+	pthread_once(&sqlite_once, sqlite_configure);
+	j = journal_alloc(o);
+	if (!j || !j->path) {
+		error_set(err, "%s: no memory", o->path);
+		return NULL;
+	}
+	j->lock_fd = lock_take(j->path, err);
+	if (j->lock_fd < 0 || file_open(j, err) < 0 ||
+	    load_sequence(j, err) < 0)
+		return NULL;
+	sqlite3_wal_hook(j->db, on_wal, j);
+	if (pthread_create(&j->thread, NULL, journal_writer_main, j)) {
+		error_set(err, "%s: cannot start the writer's thread", j->path);
+		return NULL;
+	}
+	opened = j;
+	j = NULL;
+	return opened;
+}
+
+void
+journal_set_on_commit(struct journal *j, void (*fn)(void *, int64_t),
+		      void *arg)
+{
+	MAGIC_CHECK(j, JOURNAL_MAGIC);
+	pthread_mutex_lock(&j->lock);
+	j->on_commit = fn;
+	j->on_commit_arg = arg;
+	pthread_mutex_unlock(&j->lock);
+}
+
+void
+journal_close(struct journal **jp)
+{
+	struct journal *j = *jp;
+
+	if (!j)
+		return;
+	MAGIC_CHECK(j, JOURNAL_MAGIC);
+	atomic_store(&j->stopping, true);
+	journal_wake(j);
+	pthread_join(j->thread, NULL);
+	store_sequence(j);
+	/* A reader may be in the way; the log is then taken up at the next
+	 * start. */
+	if (sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+				      NULL, NULL) != SQLITE_OK)
+		log_info("journal.close", "%s: the log was not folded in: %s",
+			 j->path, sqlite3_errmsg(j->db));
+	journal_free(jp);
+}
+
+const char *
+journal_path(const struct journal *j)
+{
+	return j->path;
+}
+
+bool
+journal_is_writable(const struct journal *j)
+{
+	return atomic_load_explicit(&j->writable, memory_order_relaxed);
+}
+
+int64_t
+journal_last_sequence(const struct journal *j)
+{
+	return atomic_load_explicit(&j->last_sequence, memory_order_acquire);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading events on a read-only connection, in short transactions.
+ *
+ * A read first walks the numbers and types, over a partial index where one
+ * fits the filter, and fetches only the rows that are wanted: the bodies of
+ * all others are never touched. */
+#include <stdlib.h>
+
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "base/log.h"
+#include "journal/internal.h"
+
+#define READER_BUSY_WAIT_MS 2000
+
+enum fetched { FETCHED_FAILED = -1, FETCHED_NOT, FETCHED_OK, FETCHED_STOP };
+
+/* Where the rows of one call go. */
+struct sink {
+	const char *subject;	/* filter */
+	bool (*fn)(void *arg, const struct journal_row *row);
+	void *arg;
+};
+
+/* ---- the connection ---- */
+
+static int
+reader_db_open(struct journal_reader *r, struct error *err)
+{
+	int version;
+
+	if (sqlite3_open_v2(r->path, &r->db, SQLITE_OPEN_READONLY |
+			    SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+		return error_set(err, "%s: cannot open for reading: %s",
+				 r->path, sqlite3_errmsg(r->db));
+	sqlite3_extended_result_codes(r->db, 1);
+	sqlite3_busy_timeout(r->db, READER_BUSY_WAIT_MS);
+	/* Two checkpointers may lose a commit (SQLite before 3.51.3). */
+	sqlite3_db_config(r->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (sqlite3_exec(r->db, "PRAGMA mmap_size = 0; PRAGMA cache_size = "
+			 "-4096; PRAGMA temp_store = MEMORY", NULL, NULL,
+			 NULL) != SQLITE_OK)
+		return error_set(err, "%s: %s", r->path,
+				 sqlite3_errmsg(r->db));
+	if (journal_schema_check(r->db, r->path, &version, err) < 0)
+		return -1;
+	if (version == 0)
+		return error_set(err, "%s: an empty file, no journal yet; "
+				 "start `matapalo run` first", r->path);
+	return journal_stmts_prepare(r->db, STMT_READER, r->stmts, r->path,
+				     err);
+}
+
+struct journal_reader *
+journal_reader_open(const char *path, struct error *err)
+{
+	struct journal_reader *r = calloc(1, sizeof(*r));
+
+	if (!r || !(r->path = strdup(path))) {
+		free(r);
+		error_set(err, "%s: no memory", path);
+		return NULL;
+	}
+	MAGIC_SET(r, JOURNAL_READER_MAGIC);
+	if (reader_db_open(r, err) < 0)
+		journal_reader_close(&r);
+	return r;
+}
+
+void
+journal_reader_close(struct journal_reader **rp)
+{
+	struct journal_reader *r = *rp;
+
+	if (!r)
+		return;
+	*rp = NULL;
+	MAGIC_CHECK(r, JOURNAL_READER_MAGIC);
+	journal_stmts_finalize(r->stmts);
+	sqlite3_close(r->db);
+	journal_names_clear(&r->types);
+	journal_names_clear(&r->sources);
+	buf_fini(&r->scratch);
+	free(r->path);
+	MAGIC_CLEAR(r);
+	free(r);
+}
+
+int
+journal_reader_failed(struct journal_reader *r, const char *what)
+{
+	log_warn("journal.read", "%s: cannot %s: %s", r->path, what,
+		 sqlite3_errmsg(r->db));
+	return -1;
+}
+
+struct span
+journal_column_span(sqlite3_stmt *s, int i)
+{
+	const char *at = (const char *)sqlite3_column_text(s, i);
+
+	return (struct span){ at ? at : "", (size_t)sqlite3_column_bytes(s, i) };
+}
+
+const char *
+journal_column_str(sqlite3_stmt *s, int i)
+{
+	const char *at = (const char *)sqlite3_column_text(s, i);
+
+	return at ? at : "";
+}
+
+/* ---- one event ---- */
+
+static int
+row_fill(struct journal_reader *r, sqlite3_stmt *s, struct journal_row *row)
+{
+	const void *id = sqlite3_column_blob(s, 0);
+	sqlite3_stmt *find = r->stmts[STMT_NAME_TEXT];
+
+	if (sqlite3_column_bytes(s, 0) != (int)sizeof(row->id.bytes) || !id)
+		return -1;
+	memcpy(row->id.bytes, id, sizeof(row->id.bytes));
+	row->time_us = sqlite3_column_int64(s, 1);
+	row->shadow = sqlite3_column_int(s, 4);
+	row->subject = journal_column_span(s, 6);
+	row->correlation = journal_column_span(s, 7);
+	row->partition_key = journal_column_span(s, 8);
+	row->extensions = journal_column_span(s, 9);
+	row->data = journal_column_span(s, 10);
+	if (journal_name_text(&r->types, find, sqlite3_column_int64(s, 2),
+			      &row->type) < 0)
+		return -1;
+	return journal_name_text(&r->sources, find, sqlite3_column_int64(s, 3),
+				 &row->source);
+}
+
+static enum fetched
+row_corrupt(struct journal_reader *r, int64_t sequence)
+{
+	counter_inc(COUNTER_JOURNAL_CORRUPT);
+	log_error("journal.corrupt", "%s: event %lld does not match its "
+		  "checksum and is not delivered; restore it from a backup",
+		  r->path, (long long)sequence);
+	return FETCHED_NOT;
+}
+
+static enum fetched
+row_deliver(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
+	    const struct sink *sink)
+{
+	struct journal_row row = { .sequence = sequence };
+	uint64_t sum;
+
+	if (row_fill(r, s, &row) < 0)
+		return row_corrupt(r, sequence);
+	sum = journal_checksum(&row, &r->scratch);
+	if (r->scratch.failed)
+		return FETCHED_FAILED;
+	if (sum != (uint64_t)sqlite3_column_int64(s, 5))
+		return row_corrupt(r, sequence);
+	if (!journal_filter_matches(sink->subject, row.subject))
+		return FETCHED_NOT;
+	return sink->fn(sink->arg, &row) ? FETCHED_OK : FETCHED_STOP;
+}
+
+static enum fetched
+row_fetch(struct journal_reader *r, int64_t sequence, const struct sink *sink)
+{
+	sqlite3_stmt *s = r->stmts[STMT_EVENT_ONE];
+	enum fetched result = FETCHED_NOT;
+	int rc;
+
+	INVARIANT(!sqlite3_stmt_busy(s));	/* called from a callback */
+	sqlite3_bind_int64(s, 1, sequence);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		result = row_deliver(r, s, sequence, sink);
+	else if ((rc & 0xff) == SQLITE_CORRUPT)
+		result = row_corrupt(r, sequence);
+	else if (rc != SQLITE_DONE)
+		result = journal_reader_failed(r, "read an event");
+	sqlite3_reset(s);
+	return result;
+}
+
+int
+journal_read_one(struct journal_reader *r, int64_t sequence,
+		 bool (*fn)(void *arg, const struct journal_row *row),
+		 void *arg)
+{
+	const struct sink sink = { NULL, fn, arg };
+	enum fetched result;
+
+	MAGIC_CHECK(r, JOURNAL_READER_MAGIC);
+	result = row_fetch(r, sequence, &sink);
+	return result == FETCHED_STOP ? 1 : (int)result;
+}
+
+/* ---- many events ---- */
+
+static int
+transaction_begin(struct journal_reader *r)
+{
+	sqlite3_stmt *s = r->stmts[STMT_BEGIN_READ];
+	int rc = sqlite3_step(s);
+
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0
+				 : journal_reader_failed(r, "begin to read");
+}
+
+static void
+transaction_end(struct journal_reader *r)
+{
+	sqlite3_stmt *s = r->stmts[STMT_COMMIT];
+
+	sqlite3_step(s);
+	sqlite3_reset(s);
+}
+
+/* The frequent types are the ones that event_rare leaves out. */
+static sqlite3_stmt *
+walk_choose(struct journal_reader *r, const struct journal_filter *f)
+{
+	if (f->shadow_only)
+		return r->stmts[STMT_WALK_SHADOW];
+	if (journal_filter_matches(f->type,
+				   SPAN_LITERAL("matapalo.exchange.v1")) ||
+	    journal_filter_matches(f->type,
+				   SPAN_LITERAL("matapalo.request.v1")))
+		return r->stmts[STMT_WALK_ALL];
+	return r->stmts[STMT_WALK_RARE];
+}
+
+/* An unknown type is a damaged one: row_fetch will say so. */
+static bool
+walk_wants(struct journal_reader *r, sqlite3_stmt *walk,
+	   const struct journal_filter *f)
+{
+	struct span type;
+
+	if (!f->type)
+		return true;
+	return journal_name_text(&r->types, r->stmts[STMT_NAME_TEXT],
+				 sqlite3_column_int64(walk, 1), &type) < 0 ||
+	       journal_filter_matches(f->type, type);
+}
+
+struct walk {
+	size_t max, limit;
+	size_t delivered, looked;
+	int64_t scanned;
+};
+
+/* 1: more may follow, 0: the newest has been passed, -1: failed. */
+static int
+walk_run(struct journal_reader *r, sqlite3_stmt *s,
+	 const struct journal_filter *f, const struct sink *sink,
+	 struct walk *w)
+{
+	enum fetched got = FETCHED_NOT;
+	int rc;
+
+	while (w->delivered < w->max && w->looked < w->limit &&
+	       got != FETCHED_STOP) {
+		rc = sqlite3_step(s);
+		if (rc == SQLITE_DONE)
+			return 0;
+		if (rc != SQLITE_ROW)
+			return journal_reader_failed(r, "walk the events");
+		w->looked++;
+		got = FETCHED_NOT;
+		if (walk_wants(r, s, f))
+			got = row_fetch(r, sqlite3_column_int64(s, 0), sink);
+		if (got == FETCHED_FAILED)
+			return -1;
+		w->delivered += got != FETCHED_NOT;
+		w->scanned = sqlite3_column_int64(s, 0);
+	}
+	return 1;
+}
+
+static int
+walk_begin_to_end(struct journal_reader *r, int64_t after,
+		  const struct journal_filter *f, const struct sink *sink,
+		  struct walk *w)
+{
+	sqlite3_stmt *s = walk_choose(r, f);
+	int64_t newest;
+	int more;
+
+	/* Inside the transaction: the end of what this walk can see. */
+	if (journal_read_last_sequence(r, &newest) < 0)
+		return -1;
+	sqlite3_bind_int64(s, 1, after);
+	more = walk_run(r, s, f, sink, w);
+	sqlite3_reset(s);
+	if (more == 0 && newest > w->scanned)
+		w->scanned = newest;
+	return more < 0 ? -1 : 0;
+}
+
+int
+journal_read(struct journal_reader *r, int64_t after,
+	     const struct journal_filter *f, size_t max, size_t scan_limit,
+	     bool (*fn)(void *arg, const struct journal_row *row), void *arg,
+	     int64_t *scanned)
+{
+	static const struct journal_filter all;
+	struct sink sink = { f ? f->subject : NULL, fn, arg };
+	struct walk w = { .max = max, .limit = scan_limit, .scanned = after };
+	int rc;
+
+	MAGIC_CHECK(r, JOURNAL_READER_MAGIC);
+	if (transaction_begin(r) < 0)
+		return -1;
+	rc = walk_begin_to_end(r, after, f ? f : &all, &sink, &w);
+	transaction_end(r);
+	if (scanned)
+		*scanned = w.scanned;
+	return rc < 0 ? -1 : (int)w.delivered;
+}
+
+int
+journal_read_last_sequence(struct journal_reader *r, int64_t *sequence)
+{
+	sqlite3_stmt *s = r->stmts[STMT_LAST_SEQUENCE];
+	int rc;
+
+	MAGIC_CHECK(r, JOURNAL_READER_MAGIC);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		*sequence = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return rc == SQLITE_ROW ? 0
+				: journal_reader_failed(r, "find the newest");
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one thread that writes: gather, apply, commit, tell, checkpoint.
+ *
+ * Group commit: one fsync for everything that waits. A transaction is never
+ * open while the thread waits. After a failure it backs off: items fail at
+ * once until the next attempt is due, so that a dying disk costs the
+ * callers no time. */
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "base/log.h"
+#include "journal/internal.h"
+
+/* A transaction ends early here: its pages must fit the cache. */
+#define TX_BYTES_MAX (4 << 20)
+#define BACKOFF_FIRST_MS 100
+#define BACKOFF_LAST_MS 2000
+/* Pages of 8 KiB: checkpoint at 16 MiB, and from 28 MiB on wait for
+ * readers a moment, so that the log can start over. */
+#define CHECKPOINT_PAGES 2048
+#define CHECKPOINT_PAGES_HARD 3584
+#define CHECKPOINT_PAGES_STEP 256
+#define CHECKPOINT_WAIT_MS 20
+#define BUSY_WAIT_MS 1000
+
+/* ---- one transaction ---- */
+
+static bool
+tx_begin(struct journal_tx *tx)
+{
+	journal_tx_run(tx, STMT_BEGIN_WRITE, "begin");
+	tx->writes = 0;
+	return !tx->failed;
+}
+
+static void
+tx_apply(struct journal_tx *tx, struct journal_item *item)
+{
+	uint64_t writes = tx->writes;
+
+	item->refused = false;
+	if (item->ops->apply(item, tx) == 0 || tx->failed)
+		return;
+	/* Half an item in a transaction that goes on would be a lie. */
+	INVARIANT(tx->writes == writes);
+	item->refused = true;
+}
+
+/* Moves the items it could apply from todo to applied. */
+static void
+tx_apply_batch(struct journal_tx *tx, struct batch *todo,
+	       struct batch *applied)
+{
+	struct journal_item *item;
+
+	while (!tx->failed && tx->bytes < TX_BYTES_MAX &&
+	       (item = journal_batch_take(todo))) {
+		journal_batch_add(applied, item);
+		tx_apply(tx, item);
+	}
+}
+
+static void
+tx_end(struct journal_tx *tx)
+{
+	struct journal *j = tx->j;
+
+	journal_tx_run(tx, STMT_COMMIT, "commit");
+	if (!tx->failed)
+		return;
+	/* SQLite may have rolled back by itself already. */
+	if (!sqlite3_get_autocommit(j->db)) {
+		sqlite3_step(j->stmts[STMT_ROLLBACK]);
+		sqlite3_reset(j->stmts[STMT_ROLLBACK]);
+	}
+	/* Names of this transaction are gone with it. */
+	journal_names_clear(&j->names);
+}
+
+/* ---- what follows ---- */
+
+static void
+items_done(struct journal *j, struct batch *b, enum journal_status status)
+{
+	struct journal_item *item;
+
+	while ((item = journal_batch_take(b))) {
+		if (status == JOURNAL_FAILED && !item->urgent &&
+		    !item->refused)
+			journal_gap_count(&j->gap, j->reason);
+		item->ops->done(item, item->refused ? JOURNAL_FAILED : status);
+	}
+}
+
+static void
+ring_doorbell(struct journal *j, int64_t sequence)
+{
+	void (*fn)(void *arg, int64_t sequence);
+	void *arg;
+
+	pthread_mutex_lock(&j->lock);
+	fn = j->on_commit;
+	arg = j->on_commit_arg;
+	pthread_mutex_unlock(&j->lock);
+	if (fn)
+		fn(arg, sequence);
+}
+
+static void
+after_commit(struct journal *j, const struct journal_tx *tx,
+	     struct batch *applied)
+{
+	counter_inc(COUNTER_JOURNAL_COMMITS);
+	counter_add(COUNTER_JOURNAL_EVENTS, tx->events);
+	counter_add(COUNTER_JOURNAL_BYTES, tx->bytes);
+	j->gap = (struct gap){0};
+	j->backoff_ms = 0;
+	if (!atomic_load(&j->writable))
+		log_info("journal.writable", "%s: writing works again",
+			 j->path);
+	atomic_store(&j->last_sequence, tx->last);
+	atomic_store(&j->writable, true);
+	items_done(j, applied, JOURNAL_COMMITTED);
+	ring_doorbell(j, tx->last);
+}
+
+static void
+after_failure(struct journal *j, struct batch *applied)
+{
+	counter_inc(COUNTER_JOURNAL_ERRORS);
+	j->backoff_ms = j->backoff_ms ? j->backoff_ms * 2 : BACKOFF_FIRST_MS;
+	if (j->backoff_ms > BACKOFF_LAST_MS)
+		j->backoff_ms = BACKOFF_LAST_MS;
+	j->retry_at_us = clock_mono_us() + j->backoff_ms * 1000u;
+	if (atomic_exchange(&j->writable, false))
+		log_error("journal.unwritable", "%s: cannot write: %s; "
+			  "check the space and the health of the disk; "
+			  "retrying every %d ms or less", j->path, j->reason,
+			  BACKOFF_LAST_MS);
+	items_done(j, applied, JOURNAL_FAILED);
+}
+
+/* One transaction of as much of todo as fits. With an empty todo it is the
+ * probe after a failure: the gap event, or a value of our own. */
+static void
+commit_some(struct journal *j, struct batch *todo)
+{
+	struct journal_tx tx = { .j = j };
+	struct batch applied;
+
+	tx.last = atomic_load_explicit(&j->last_sequence,
+				       memory_order_relaxed);
+	journal_batch_init(&applied);
+	if (tx_begin(&tx)) {
+		journal_gap_append(&j->gap, &tx);
+		if (!todo->first && !tx.writes)
+			journal_tx_state_put(&tx, "journal", "probe",
+					     SPAN_LITERAL("1"));
+		tx_apply_batch(&tx, todo, &applied);
+		tx_end(&tx);
+	}
+	if (!tx.failed) {
+		after_commit(j, &tx, &applied);
+		return;
+	}
+	/* Never applied, but part of the same failure. */
+	while (todo->first)
+		journal_batch_add(&applied, journal_batch_take(todo));
+	after_failure(j, &applied);
+}
+
+/* The only checkpointer: of two, SQLite before 3.51.3 may lose a commit.
+ * Runs after everyone has been told, so that no item waits for it. Failure
+ * is harmless, the log just grows until the next attempt. */
+static void
+checkpoint(struct journal *j)
+{
+	bool hard = j->wal_pages >= CHECKPOINT_PAGES_HARD;
+
+	if (j->wal_pages < CHECKPOINT_PAGES) {
+		j->wal_pages_tried = 0;
+		return;
+	}
+	if (j->wal_pages < j->wal_pages_tried + CHECKPOINT_PAGES_STEP)
+		return;
+	j->wal_pages_tried = j->wal_pages;
+	sqlite3_busy_timeout(j->db, CHECKPOINT_WAIT_MS);
+	sqlite3_wal_checkpoint_v2(j->db, NULL,
+				  hard ? SQLITE_CHECKPOINT_RESTART
+				       : SQLITE_CHECKPOINT_PASSIVE,
+				  NULL, NULL);
+	sqlite3_busy_timeout(j->db, BUSY_WAIT_MS);
+}
+
+/* ---- the loop ---- */
+
+static bool
+attempt_is_due(struct journal *j)
+{
+	return atomic_load(&j->writable) || atomic_load(&j->stopping) ||
+	       clock_mono_us() >= j->retry_at_us;
+}
+
+static void
+commit_all(struct journal *j, struct batch *b)
+{
+	while (b->first) {
+		if (attempt_is_due(j))
+			commit_some(j, b);
+		else
+			items_done(j, b, JOURNAL_FAILED);
+	}
+	checkpoint(j);
+}
+
+/* Waits for company until the first item's delay is over. */
+static void
+collect(struct journal *j, struct batch *b)
+{
+	uint64_t until = clock_mono_us() + j->commit_delay_ms * 1000u;
+
+	while (!b->urgent && b->count < JOURNAL_BATCH_ITEMS &&
+	       !atomic_load(&j->stopping) && clock_mono_us() < until) {
+		journal_sleep(j, WRITER_WAITS_URGENT, until);
+		journal_drain(j, b, JOURNAL_BATCH_ITEMS);
+	}
+}
+
+static void
+idle(struct journal *j)
+{
+	struct batch none;
+
+	journal_batch_init(&none);
+	if (atomic_load(&j->writable))
+		journal_sleep(j, WRITER_WAITS_ANY, 0);
+	else if (attempt_is_due(j))
+		commit_some(j, &none);
+	else
+		journal_sleep(j, WRITER_WAITS_ANY, j->retry_at_us);
+}
+
+void *
+journal_writer_main(void *journal)
+{
+	struct journal *j = journal;
+	struct batch b;
+	bool last;
+
+	for (;;) {
+		/* Read before draining: what came before the stop is done. */
+		last = atomic_load(&j->stopping);
+		journal_batch_init(&b);
+		journal_drain(j, &b, JOURNAL_BATCH_ITEMS);
+		if (b.first) {
+			collect(j, &b);
+			commit_all(j, &b);
+		} else if (last) {
+			if (j->gap.count)
+				commit_some(j, &b);
+			break;
+		} else {
+			idle(j);
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Runs the journal's tests. */
+#include <stdlib.h>
+
+#include "base/digest.h"
+#include "base/log.h"
+#include "tests/journal/fixture.h"
+
+int
+main(void)
+{
+	Suite *s = suite_create("journal");
+	SRunner *runner;
+	int failed;
+
+	digest_start();
+	suite_add_tcase(s, case_open());
+	suite_add_tcase(s, case_append());
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
