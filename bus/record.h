@@ -58,6 +58,8 @@ struct bus_record {
 	struct span shadow;		/* name of the candidate, or "" */
 	bool strict;
 	bool opened;			/* a request event was written */
+	struct id opened_by;		/* EXCHANGE: event_id of that request
+					 * or command event (causationid) */
 	bool answered_by_proxy;
 	bool fell_back;
 	enum bus_outcome outcome;
