@@ -70,38 +70,45 @@ id_random(void *out, size_t n)
 	memcpy(out, own.pool + own.left, n);
 }
 
+static unsigned
+counter_seed(void)
+{
+	uint16_t seed;
+
+	id_random(&seed, sizeof(seed));
+	return seed & COUNTER_SEED_MASK;
+}
+
 /* Moves to the next (millisecond, counter) pair; never back, whatever the
  * wall clock does. A full counter borrows from the future. */
 static void
-advance(unsigned seed)
+advance(void)
 {
 	uint64_t now_ms = (uint64_t)(clock_wall_us() / 1000);
 
 	if (now_ms > own.last_ms) {
 		own.last_ms = now_ms;
-		own.counter = seed & COUNTER_SEED_MASK;
+		own.counter = counter_seed();
 	} else if (own.counter < COUNTER_MAX) {
 		own.counter++;
 	} else {
 		own.last_ms++;
-		own.counter = seed & COUNTER_SEED_MASK;
+		own.counter = counter_seed();
 	}
 }
 
 struct id
 id_make(void)
 {
-	uint8_t random[10];
 	struct id id;
 
-	id_random(random, sizeof(random));
-	advance((unsigned)random[8] << 8 | random[9]);
+	advance();
 	for (int i = 0; i < 6; i++)
 		id.bytes[i] = (uint8_t)(own.last_ms >> (40 - 8 * i));
 	id.bytes[6] = (uint8_t)(0x70 | own.counter >> 8);
 	id.bytes[7] = (uint8_t)own.counter;
-	memcpy(id.bytes + 8, random, 8);
-	id.bytes[8] = (uint8_t)(0x80 | (random[0] & 0x3f));
+	id_random(id.bytes + 8, 8);
+	id.bytes[8] = (uint8_t)(0x80 | (id.bytes[8] & 0x3f));
 	return id;
 }
 

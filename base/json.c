@@ -12,6 +12,7 @@
 
 #define DEPTH_MAX 31
 #define WORD 8u
+#define STRIDE 32u
 /* Input is escaped in pieces, so that the room reserved for the worst case
  * (six bytes for one) stays small. */
 #define PIECE_BYTES 1024u
@@ -20,27 +21,52 @@
 #define EACH_BYTE(x) (0x0101010101010101u * (uint64_t)(x))
 #define HIGH_BITS EACH_BYTE(0x80)
 
-/* The high bit of the lowest byte that is zero; above it the answer may be
- * wrong, which a search from the low end never sees. */
-static uint64_t
-zero_bytes(uint64_t w)
+/* Sets the high bit of each byte that needs care: above ASCII, below space,
+ * quote, backslash, DEL. Subtractions borrow from the byte above, so only
+ * the lowest bit set is certain, and that there is none. */
+static inline uint64_t
+care_bits(uint64_t w)
 {
-	return (w - EACH_BYTE(1)) & ~w & HIGH_BITS;
+	return (w | (w - EACH_BYTE(0x20)) | (w + EACH_BYTE(1)) |
+		((w ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
+		((w ^ EACH_BYTE('\\')) - EACH_BYTE(1))) & HIGH_BITS;
+}
+
+static inline uint64_t
+load_word(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return le64toh(w);
 }
 
 /* How many of the eight bytes at p, from the start, need no care. */
-static unsigned
+static inline unsigned
 plain_prefix(const char *p)
 {
-	uint64_t w, care;
+	uint64_t care = care_bits(load_word(p));
 
-	memcpy(&w, p, sizeof(w));
-	w = le64toh(w);
-	care = (w & HIGH_BITS) | ((w - EACH_BYTE(0x20)) & ~w & HIGH_BITS) |
-	       zero_bytes(w ^ EACH_BYTE('"')) |
-	       zero_bytes(w ^ EACH_BYTE('\\')) |
-	       zero_bytes(w ^ EACH_BYTE(0x7f));
 	return care ? (unsigned)__builtin_ctzll(care) / 8u : WORD;
+}
+
+/* Copies as many whole strides of plain bytes as there are. */
+static size_t
+copy_plain(char *to, const char *p, size_t n)
+{
+	size_t done = 0;
+
+	while (n - done >= STRIDE) {
+		uint64_t care = 0;
+
+		for (unsigned i = 0; i < STRIDE; i += WORD)
+			care |= care_bits(load_word(p + done + i));
+		if (care)
+			break;
+		memcpy(to + done, p + done, STRIDE);
+		done += STRIDE;
+	}
+	return done;
 }
 
 static bool
@@ -105,29 +131,31 @@ put_escape(char *to, unsigned char c)
 	return to + 2;
 }
 
-/* Writes the character at *p that needs care and steps over it. C1 controls
- * (U+0080 to U+009F) are escaped, too: terminals obey them. */
-static char *
-put_careful(char *to, const char **p, const char *end)
+/* Writes the character at p that needs care and returns its length. C1
+ * controls (U+0080 to U+009F) are escaped, too: terminals obey them. */
+static size_t
+put_careful(char **to, const char *p, const char *end)
 {
-	const unsigned char *at = (const unsigned char *)*p;
+	const unsigned char *at = (const unsigned char *)p;
 	unsigned len;
 
 	if (at[0] < 0x80) {
-		(*p)++;
-		return put_escape(to, at[0]);
+		*to = put_escape(*to, at[0]);
+		return 1;
 	}
-	len = utf8_length(at, (size_t)(end - *p));
+	len = utf8_length(at, (size_t)(end - p));
 	if (len == 0) {
-		(*p)++;
-		memcpy(to, "\xef\xbf\xbd", 3);
-		return to + 3;
+		memcpy(*to, "\xef\xbf\xbd", 3);
+		*to += 3;
+		return 1;
 	}
-	*p += len;
-	if (at[0] == 0xc2 && at[1] < 0xa0)
-		return put_unicode(to, at[1]);
-	memcpy(to, at, len);
-	return to + len;
+	if (at[0] == 0xc2 && at[1] < 0xa0) {
+		*to = put_unicode(*to, at[1]);
+		return len;
+	}
+	for (unsigned i = 0; i < len; i++)
+		*(*to)++ = p[i];
+	return len;
 }
 
 static bool
@@ -146,18 +174,23 @@ escape_piece(char *to, const char **from, const char *stop, const char *end)
 
 	while (p < stop) {
 		if ((size_t)(end - p) >= WORD) {
-			unsigned n = plain_prefix(p);
+			size_t n = plain_prefix(p);
 
 			memcpy(to, p, WORD);
-			to += n;
+			if (n == WORD && p + n < stop)
+				n += copy_plain(to + n, p + n,
+						(size_t)(stop - p) - n);
 			p += n;
-			if (n == WORD)
+			to += n;
+			if (n >= WORD)
 				continue;
 		} else if (!needs_care((unsigned char)*p)) {
 			*to++ = *p++;
 			continue;
 		}
-		to = put_careful(to, &p, end);
+		do
+			p += put_careful(&to, p, end);
+		while (p < stop && needs_care((unsigned char)*p));
 	}
 	*from = p;
 	return to;
