@@ -340,7 +340,7 @@ json_key_span_lower(struct json *j, struct span name)
 }
 
 void
-json_string(struct json *j, struct span s)
+json_span(struct json *j, struct span s)
 {
 	comma(j);
 	add_quoted(j->out, s);
@@ -350,9 +350,9 @@ void
 json_str(struct json *j, const char *s)
 {
 	if (s)
-		json_string(j, span_of(s));
+		json_span(j, span_of(s));
 	else
-		json_null(j);
+		json_none(j);
 }
 
 void
@@ -381,7 +381,7 @@ json_double(struct json *j, double v)
 	double back;
 
 	if (!isfinite(v)) {
-		json_null(j);
+		json_none(j);
 		return;
 	}
 	comma(j);
@@ -402,7 +402,7 @@ json_bool(struct json *j, bool v)
 }
 
 void
-json_null(struct json *j)
+json_none(struct json *j)
 {
 	comma(j);
 	buf_add(j->out, "null", 4);

@@ -28,22 +28,23 @@ void json_key(struct json *j, const char *literal);
 /* json_key_span escapes, and folds ASCII to lower case when lower is set. */
 void json_key_span(struct json *j, struct span name);
 void json_key_span_lower(struct json *j, struct span name);
-/* json_string writes any bytes: control characters escaped, invalid UTF-8
- * replaced by U+FFFD (RFC 8259 8.1). */
-void json_string(struct json *j, struct span s);
+/* json_span writes any bytes: control characters escaped, invalid UTF-8
+ * replaced by U+FFFD (RFC 8259 8.1). The names keep clear of jansson, which
+ * exports json_string and json_null. */
+void json_span(struct json *j, struct span s);
 void json_str(struct json *j, const char *s);	/* NULL becomes null */
 void json_u64(struct json *j, uint64_t v);
 void json_i64(struct json *j, int64_t v);
 void json_double(struct json *j, double v);	/* not finite: null */
 void json_bool(struct json *j, bool v);
-void json_null(struct json *j);
+void json_none(struct json *j);
 /* json_base64 writes a string of RFC 4648 section 4 base64. */
 void json_base64(struct json *j, struct span bytes);
 /* json_raw copies text that is JSON already. */
 void json_raw(struct json *j, struct span json_text);
 
 /* json_is_utf8 is true when s is valid UTF-8 without NUL bytes, so that
- * json_string keeps it exactly. */
+ * json_span keeps it exactly. */
 bool json_is_utf8(struct span s);
 
 #endif

@@ -83,13 +83,13 @@ build(struct buf *line, enum log_level level, const char *id,
 	json_key(&j, "level");
 	json_str(&j, level_names[level]);
 	json_key(&j, "id");
-	json_string(&j, cut(span_of(id), NAME_MAX_BYTES));
+	json_span(&j, cut(span_of(id), NAME_MAX_BYTES));
 	if (exchange) {
 		json_key(&j, "exchange");
-		json_string(&j, cut(span_of(exchange), NAME_MAX_BYTES));
+		json_span(&j, cut(span_of(exchange), NAME_MAX_BYTES));
 	}
 	json_key(&j, "msg");
-	json_string(&j, msg);
+	json_span(&j, msg);
 	json_object_end(&j);
 	buf_addc(line, '\n');
 }

@@ -178,7 +178,7 @@ write_bytes(struct json *j, struct span bytes, bool truncated)
 
 	if (json_is_utf8(text)) {
 		json_key(j, "body");
-		json_string(j, text);
+		json_span(j, text);
 	} else {
 		json_key(j, "body_base64");
 		json_base64(j, bytes);

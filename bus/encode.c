@@ -63,7 +63,7 @@ write_span(struct json *j, const char *name, struct span s)
 	if (s.len == 0)
 		return;
 	json_key(j, name);
-	json_string(j, s);
+	json_span(j, s);
 }
 
 static void
@@ -103,7 +103,7 @@ write_secret(struct json *j, const struct encode_secrets *how,
 		buf_adds(how->work, redact_text(how->key, f->value, text));
 	if (how->work->failed)
 		j->out->failed = true;
-	json_string(j, buf_span(how->work));
+	json_span(j, buf_span(how->work));
 }
 
 static void
@@ -114,7 +114,7 @@ write_target(struct json *j, const struct encode_secrets *how,
 	redact_target(how->redact, how->key, target, how->work);
 	if (how->work->failed)
 		j->out->failed = true;
-	json_string(j, buf_span(how->work));
+	json_span(j, buf_span(how->work));
 }
 
 static void
@@ -126,7 +126,7 @@ write_value(struct json *j, const struct encode_secrets *how,
 	else if (may_hold_url(how->redact, f->value))
 		write_target(j, how, f->value);
 	else
-		json_string(j, f->value);
+		json_span(j, f->value);
 }
 
 /* Index of the next field of the same name from `from` on, or count. */
