@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Warnings about rules that load but may not mean what they say. */
+#include <stdlib.h>
+
+#include "rules/index.h"
+
+#define LINT_OVERLAPS_MAX 100
+
+/* An overlap is worth a word when neither rule is inside the other: then the
+ * winner is decided by precedence that a reader may not expect. */
+static bool
+surprises(const struct index_entry *a, const struct index_entry *b)
+{
+	bool a_in_b = template_covers(&b->path, &a->path);
+	bool b_in_a = template_covers(&a->path, &b->path);
+
+	if (!index_can_meet(a, b))
+		return false;
+	if (!a_in_b && !b_in_a)
+		return true;
+	/* The entries are sorted: a wins. With its path inside b's path, a
+	 * request that a takes from b meets at least a's own conditions. */
+	return a_in_b && b->conditions.count > a->conditions.count &&
+	       a->conditions.count > 0;
+}
+
+static size_t
+lint_overlaps(const struct rules_index *index, struct buf *out)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < index->entry_count; i++) {
+		const struct index_entry *a = &index->entries[i];
+
+		for (size_t j = i + 1; j < index->entry_count; j++) {
+			const struct index_entry *b = &index->entries[j];
+
+			if (!surprises(a, b))
+				continue;
+			buf_printf(out, "line %d: rule \"%s\" overlaps with "
+				   "\"%s\" (line %d), which wins where both "
+				   "match\n", b->rule->line, b->rule->name,
+				   a->rule->name, a->rule->line);
+			if (++found == LINT_OVERLAPS_MAX)
+				return found;
+		}
+	}
+	return found;
+}
+
+static const struct condition *
+method_condition(const struct index_entry *e)
+{
+	for (size_t i = 0; i < e->conditions.count; i++)
+		if (e->conditions.at[i].kind == CONDITION_METHOD)
+			return &e->conditions.at[i];
+	return NULL;
+}
+
+static bool
+only_unsafe_methods(const struct index_entry *e)
+{
+	const struct condition *c = method_condition(e);
+
+	if (!c)
+		return false;
+	for (size_t i = 0; i < c->method_count; i++)
+		if (rules_method_is_safe(span_of(c->methods[i])))
+			return false;
+	return true;
+}
+
+static size_t
+lint_shadow(const struct index_entry *e, struct buf *out)
+{
+	const struct rules_rule *r = e->rule;
+
+	if (!r->shadow)
+		return 0;
+	if (r->sample_ppm == 0) {
+		buf_printf(out, "line %d: rule \"%s\" samples 0%%: nothing "
+			   "is compared\n", r->line, r->name);
+		return 1;
+	}
+	if (r->shadow_unsafe || !only_unsafe_methods(e))
+		return 0;
+	buf_printf(out, "line %d: rule \"%s\" has unsafe methods only, which "
+		   "are not copied to a shadow without \"shadow_unsafe\": "
+		   "nothing is compared\n", r->line, r->name);
+	return 1;
+}
+
+static size_t
+lint_share(const struct index_entry *e, struct buf *out)
+{
+	const struct rules_rule *r = e->rule;
+
+	if (r->stage != RULES_STAGE_CANARY ||
+	    (r->share_ppm > 0 && r->share_ppm < RULES_SHARE_ALL))
+		return 0;
+	buf_printf(out, "line %d: rule \"%s\" is a canary with a share of "
+		   "%s\n", r->line, r->name,
+		   r->share_ppm ? "100%: stage \"migrated\" says the same"
+				: "0%: nobody moves");
+	return 1;
+}
+
+static size_t
+lint_targets(const struct rules *r, struct buf *out)
+{
+	bool *used = calloc(r->target_count, sizeof(*used));
+	size_t found = 0;
+
+	if (!used)
+		return 0;
+	used[r->legacy->index] = true;
+	for (size_t i = 0; i < r->rule_count; i++) {
+		if (r->rules[i].target)
+			used[r->rules[i].target->index] = true;
+		if (r->rules[i].shadow)
+			used[r->rules[i].shadow->index] = true;
+	}
+	for (size_t i = 0; i < r->target_count; i++) {
+		if (used[i])
+			continue;
+		buf_printf(out, "line %d: no rule uses the target \"%s\"\n",
+			   r->index->target_lines[i], r->targets[i].name);
+		found++;
+	}
+	free(used);
+	return found;
+}
+
+size_t
+rules_lint(const struct rules *r, struct buf *out)
+{
+	size_t found = lint_targets(r, out);
+
+	for (size_t i = 0; i < r->index->entry_count; i++) {
+		found += lint_share(&r->index->entries[i], out);
+		found += lint_shadow(&r->index->entries[i], out);
+	}
+	return found + lint_overlaps(r->index, out);
+}

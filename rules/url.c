@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parses and resolves the addresses of HTTP targets. */
+#include "rules/url.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/message.h"
+
+static bool
+begins(const char *s, const char *prefix)
+{
+	return strncasecmp(s, prefix, strlen(prefix)) == 0;
+}
+
+static int
+parse_socket(struct rules_load *l, const struct rules_node *at,
+	     const char *path, struct url *out)
+{
+	struct sockaddr_un un;
+
+	if (*path != '/')
+		return load_fail(l, at, "the path of a Unix socket begins "
+				 "with \"/\", as in \"unix:/run/shop.sock\"");
+	if (strlen(path) >= sizeof(un.sun_path))
+		return load_fail(l, at, "the path of a Unix socket has at "
+				 "most %zu bytes", sizeof(un.sun_path) - 1);
+	out->socket_path = path;
+	out->base = "";
+	return 0;
+}
+
+/* The base is put in front of normal paths, so it must be one. */
+static int
+parse_base(struct rules_load *l, const struct rules_node *at,
+	   const char *path, struct url *out)
+{
+	char normal[1024];
+	size_t len = strlen(path);
+	long n;
+
+	out->base = path;
+	out->base_len = 0;
+	if (len == 0)
+		return 0;
+	n = message_normal_path((struct span){ path, len }, normal,
+				sizeof(normal));
+	if (n < 0 || (size_t)n != len || memcmp(path, normal, len) != 0)
+		return load_fail(l, at, "the path \"%s\" is not in normal "
+				 "form: no \"//\", \".\", \"..\" or needless "
+				 "escapes", path);
+	out->base_len = path[len - 1] == '/' ? len - 1 : len;
+	return 0;
+}
+
+static int
+parse_port(struct rules_load *l, const struct rules_node *at, const char *s,
+	   size_t len, struct url *out)
+{
+	unsigned long port;
+
+	if (len == 0 || len > 5 || strspn(s, "0123456789") < len)
+		return load_fail(l, at, "the port is a number from 1 to "
+				 "65535");
+	memcpy(out->port, s, len);
+	out->port[len] = '\0';
+	port = strtoul(out->port, NULL, 10);
+	if (port < 1 || port > 65535)
+		return load_fail(l, at, "port %s: write a number from 1 to "
+				 "65535", out->port);
+	return 0;
+}
+
+static int
+parse_authority(struct rules_load *l, const struct rules_node *at,
+		const char *s, size_t len, struct url *out)
+{
+	const char *host = s, *end = s + len, *host_end, *port;
+
+	if (memchr(s, '@', len))
+		return load_fail(l, at, "a user or password in a URL would be "
+				 "logged and is never sent: remove it");
+	if (len > 0 && *s == '[') {
+		host_end = memchr(s, ']', len);
+		if (!host_end)
+			return load_fail(l, at, "\"[\" without \"]\"");
+		host++;
+		port = host_end + 1;
+	} else {
+		host_end = memchr(s, ':', len);
+		if (!host_end)
+			host_end = end;
+		port = host_end;
+	}
+	if (host_end == host)
+		return load_fail(l, at, "the host is missing, as in "
+				 "\"http://127.0.0.1:3000\"");
+	if ((size_t)(host_end - host) >= sizeof(out->host))
+		return load_fail(l, at, "the host is too long");
+	memcpy(out->host, host, (size_t)(host_end - host));
+	strcpy(out->port, "80");
+	if (port == end)
+		return 0;
+	if (*port != ':')
+		return load_fail(l, at, "after \"]\" comes \":\" and a port");
+	return parse_port(l, at, port + 1, (size_t)(end - port - 1), out);
+}
+
+static int
+check_characters(struct rules_load *l, const struct rules_node *at,
+		 const char *s)
+{
+	if (strpbrk(s, "?#"))
+		return load_fail(l, at, "\"?\" and \"#\" have no place here: "
+				 "query parameters come from the request");
+	for (; *s; s++)
+		if ((unsigned char)*s <= ' ' || (unsigned char)*s >= 0x7f)
+			return load_fail(l, at, "only visible ASCII can stand "
+					 "in a URL");
+	return 0;
+}
+
+int
+url_parse(struct rules_load *l, const struct rules_node *at,
+	  const char *text, struct url *out)
+{
+	const char *s = text;
+	size_t len;
+
+	memset(out, 0, sizeof(*out));
+	if (check_characters(l, at, text) < 0)
+		return -1;
+	if (begins(s, "http+unix://"))
+		return parse_socket(l, at, s + strlen("http+unix://"), out);
+	if (begins(s, "unix:"))
+		return parse_socket(l, at, s + strlen("unix:"), out);
+	if (begins(s, "https:"))
+		return load_fail(l, at, "TLS upstreams are not supported by "
+				 "this version: use \"http://\"");
+	if (!begins(s, "http://"))
+		return load_fail(l, at, "\"%s\" is not a URL such as "
+				 "\"http://127.0.0.1:3000\" or "
+				 "\"unix:/run/shop.sock\"", text);
+	s += strlen("http://");
+	len = strcspn(s, "/");
+	if (parse_authority(l, at, s, len, out) < 0)
+		return -1;
+	return parse_base(l, at, s + len, out);
+}
+
+static int
+fail_full(struct rules_load *l, const struct rules_node *at)
+{
+	return load_fail(l, at, "more than %d addresses for one target",
+			 URL_ADDRESSES_MAX);
+}
+
+static int
+add_address(struct rules_load *l, const struct sockaddr *addr, socklen_t len,
+	    const char *text, struct rules_address *out)
+{
+	memcpy(&out->addr, addr, len);
+	out->addr_len = len;
+	out->text = load_copy(l, text);
+	return out->text ? 0 : -1;
+}
+
+static int
+resolve_socket(struct rules_load *l, const struct rules_node *at,
+	       const struct url *url, struct rules_address *list,
+	       size_t *count)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	char text[sizeof(un.sun_path) + sizeof("unix:")];
+
+	if (*count == URL_ADDRESSES_MAX)
+		return fail_full(l, at);
+	strcpy(un.sun_path, url->socket_path);
+	snprintf(text, sizeof(text), "unix:%s", url->socket_path);
+	return add_address(l, (struct sockaddr *)&un, sizeof(un), text,
+			   &list[(*count)++]);
+}
+
+static int
+add_found(struct rules_load *l, const struct rules_node *at,
+	  const struct addrinfo *ai, struct rules_address *list,
+	  size_t *count)
+{
+	char host[INET6_ADDRSTRLEN + 16], port[8], text[sizeof(host) + 16];
+
+	if (*count == URL_ADDRESSES_MAX)
+		return fail_full(l, at);
+	if (getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof(host), port,
+			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		return load_fail(l, at, "an address cannot be written down");
+	snprintf(text, sizeof(text),
+		 ai->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+	return add_address(l, ai->ai_addr, ai->ai_addrlen, text,
+			   &list[(*count)++]);
+}
+
+static int
+preferred_family(const struct addrinfo *found)
+{
+	for (const struct addrinfo *ai = found; ai; ai = ai->ai_next)
+		if (ai->ai_family == AF_INET)
+			return AF_INET;
+	return AF_INET6;
+}
+
+int
+url_resolve(struct rules_load *l, const struct rules_node *at,
+	    const struct url *url, struct rules_address *list, size_t *count)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_NUMERICSERV };
+	struct addrinfo *found = NULL;
+	int family, result = 0, failed;
+
+	if (url->socket_path)
+		return resolve_socket(l, at, url, list, count);
+	failed = getaddrinfo(url->host, url->port, &hints, &found);
+	if (failed)
+		return load_fail(l, at, "the host \"%s\" cannot be found: %s",
+				 url->host, gai_strerror(failed));
+	family = preferred_family(found);
+	for (const struct addrinfo *ai = found; ai && result == 0;
+	     ai = ai->ai_next)
+		if (ai->ai_family == family)
+			result = add_found(l, at, ai, list, count);
+	freeaddrinfo(found);
+	return result;
+}

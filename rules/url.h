@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Addresses of HTTP targets: "http://host:port/base", "unix:/path". */
+#ifndef RULES_URL_H
+#define RULES_URL_H
+
+#include "rules/load.h"
+
+#define URL_ADDRESSES_MAX 64
+
+/* What one URL says, before names are looked up. */
+struct url {
+	char host[256], port[6];	/* host "" for a Unix socket */
+	const char *socket_path;	/* lent from the text, or NULL */
+	const char *base;		/* lent: "/base" or "" */
+	size_t base_len;
+};
+
+int url_parse(struct rules_load *l, const struct rules_node *at,
+	      const char *text, struct url *out);
+/* url_resolve appends the addresses to list (URL_ADDRESSES_MAX long).
+ * Blocks in getaddrinfo. A name with IPv4 and IPv6 addresses counts with its
+ * IPv4 ones: "localhost" is where most services listen. */
+int url_resolve(struct rules_load *l, const struct rules_node *at,
+		const struct url *url, struct rules_address *list,
+		size_t *count);
+
+#endif
