@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The decision: a rule, a side, a durability class, a shadow. */
+#include "router/router.h"
+#include "rules/answer.h"
+
+static enum router_action
+action_of(const struct rules_target *target)
+{
+	if (!target)
+		return ROUTER_GONE;
+	switch (target->kind) {
+	case RULES_TARGET_HTTP:
+		return ROUTER_FORWARD;
+	case RULES_TARGET_COMMAND:
+		return ROUTER_COMMAND;
+	}
+	return ROUTER_FORWARD;
+}
+
+static bool
+is_sampled(const struct rules_rule *rule, uint64_t exchange_hash)
+{
+	uint64_t place = ((exchange_hash >> 32) * RULES_SHARE_ALL) >> 32;
+
+	return place < rule->sample_ppm;
+}
+
+static const struct rules_target *
+choose_shadow(const struct rules_rule *rule, bool safe,
+	      uint64_t exchange_hash)
+{
+	if (!rule->shadow || (!safe && !rule->shadow_unsafe))
+		return NULL;
+	return is_sampled(rule, exchange_hash) ? rule->shadow : NULL;
+}
+
+static const struct rules_target *
+choose_fallback(const struct rules *rules, const struct rules_rule *rule,
+		const struct rules_target *target)
+{
+	if (!target || target == rules->legacy ||
+	    rule->on_failure != RULES_ON_FAILURE_LEGACY)
+		return NULL;
+	return rules->legacy;
+}
+
+void
+router_decide(const struct rules *rules, const struct message_request *req,
+	      uint64_t exchange_hash, struct router_decision *out)
+{
+	const struct rules_rule *rule = rules_match(rules, req);
+	bool safe = rules_method_is_safe(req->method);
+	enum rules_durability durability =
+		safe ? rule->durability_safe : rule->durability_unsafe;
+
+	out->rule = rule;
+	out->target = answer_target(rules, rule, req, &out->bucket_ppm);
+	out->action = action_of(out->target);
+	out->fallback = choose_fallback(rules, rule, out->target);
+	out->shadow = choose_shadow(rule, safe, exchange_hash);
+	out->record = rule->stage != RULES_STAGE_PASSTHROUGH;
+	out->strict = out->record && durability == RULES_DURABILITY_STRICT;
+}
+
+uint32_t
+router_bucket(const struct rules *rules, const struct rules_rule *rule,
+	      const struct message_request *req)
+{
+	return answer_bucket(rules, rule, req);
+}
