@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The settings' table: its rows, their types, the help made from them. */
+#include "console/settings.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "console/settings_internal.h"
+#include "console/value.h"
+
+#define WORKERS_MAX 1024
+
+static const struct settings_row rows[] = {
+#define SETTING(member, key, option, environment, type, metavar, fallback,     \
+		unit, help)                                                    \
+	{ key,                                                                 \
+	  option,                                                              \
+	  environment,                                                         \
+	  SETTINGS_##type,                                                     \
+	  metavar,                                                             \
+	  fallback,                                                            \
+	  unit,                                                                \
+	  help,                                                                \
+	  offsetof(struct console_settings, member) },
+#include "console/settings.def"
+#undef SETTING
+};
+
+size_t
+settings_count(void)
+{
+	return ARRAY_SIZE(rows);
+}
+
+const struct settings_row *
+settings_row(size_t i)
+{
+	return &rows[i];
+}
+
+const struct settings_row *
+settings_find(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (!strcmp(rows[i].key, key))
+			return &rows[i];
+	return NULL;
+}
+
+bool
+settings_is_list(const struct settings_row *row)
+{
+	return row->type == SETTINGS_ADDRESS_LIST ||
+	       row->type == SETTINGS_BUS_LIST;
+}
+
+static int
+check_level(const char *text, struct error *err)
+{
+	if (log_level_parse(text) >= 0)
+		return 0;
+	return error_set(err,
+			 "`%s' is not a log level: use error, warn, info or "
+			 "debug",
+			 text);
+}
+
+/* What every text of this type must look like. */
+static int
+check_text(enum settings_type type, const char *text, struct error *err)
+{
+	switch (type) {
+	case SETTINGS_TEXT:
+		return *text ? 0 : error_set(err, "the value is empty");
+	case SETTINGS_LEVEL:
+		return check_level(text, err);
+	case SETTINGS_ADDRESS:
+	case SETTINGS_ADDRESS_LIST:
+		return value_address(text, err);
+	case SETTINGS_BUS_LIST:
+		return value_bus_url(text, err);
+	case SETTINGS_COUNT:
+	case SETTINGS_DURATION:
+		return 0;
+	}
+	return 0;
+}
+
+int
+settings_convert(struct console_settings *out, const struct settings_row *row,
+		 const char *const *texts, size_t count, struct error *err)
+{
+	void *member = (char *)out + row->offset;
+	const char **list = member;
+
+	for (size_t i = 0; i < count; i++)
+		if (check_text(row->type, texts[i], err))
+			return -1;
+	switch (row->type) {
+	case SETTINGS_COUNT:
+		return value_count(texts[0], WORKERS_MAX, member, err);
+	case SETTINGS_DURATION:
+		return value_duration(texts[0], member, err);
+	case SETTINGS_TEXT:
+	case SETTINGS_LEVEL:
+	case SETTINGS_ADDRESS:
+		list[0] = texts[0];
+		return 0;
+	case SETTINGS_ADDRESS_LIST:
+	case SETTINGS_BUS_LIST:
+		memcpy(list, texts, count * sizeof(*texts));
+		list[count] = NULL;
+		return 0;
+	}
+	return 0;
+}
+
+void
+settings_help(struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		buf_printf(out, "  %s %s\n      %s\n      [%s%s%s]\n",
+			   rows[i].option, rows[i].metavar, rows[i].help,
+			   rows[i].environment,
+			   rows[i].fallback ? ", default " : "",
+			   rows[i].fallback ? rows[i].fallback : "");
+	}
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values as an operator writes them: durations, numbers, addresses. */
+#include "console/value.h"
+
+#include <ctype.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define DAY_MS (24u * 3600u * 1000u)
+#define WORD_MAX 40 /* longer words are never compared */
+
+struct unit {
+	const char *suffix;
+	unsigned ms;
+};
+
+static const struct unit units[] = {
+	{ "ms", 1 },
+	{ "s", 1000 },
+	{ "m", 60 * 1000 },
+	{ "h", 3600 * 1000 },
+};
+
+/* Digits only: strtoul would take a sign and spaces, too. */
+static const char *
+take_digits(const char *text, uint64_t limit, uint64_t *number)
+{
+	uint64_t n = 0;
+
+	if (!isdigit((unsigned char)*text))
+		return NULL;
+	for (; isdigit((unsigned char)*text); text++) {
+		n = n * 10 + (uint64_t)(*text - '0');
+		if (n > limit)
+			return NULL;
+	}
+	*number = n;
+	return text;
+}
+
+int
+value_duration(const char *text, unsigned *ms, struct error *err)
+{
+	uint64_t n;
+	const char *rest = take_digits(text, DAY_MS, &n);
+
+	for (size_t i = 0; rest && i < ARRAY_SIZE(units); i++) {
+		if (strcmp(rest, units[i].suffix) || n * units[i].ms > DAY_MS)
+			continue;
+		*ms = (unsigned)(n * units[i].ms);
+		return 0;
+	}
+	return error_set(err,
+			 "`%s' is not a time: write a number and ms, s, m or h "
+			 "(250ms, 3s, 2m), at most 24h",
+			 text);
+}
+
+int
+value_count(const char *text, unsigned max, unsigned *count, struct error *err)
+{
+	uint64_t n;
+	const char *rest = take_digits(text, max, &n);
+
+	if (!rest || *rest)
+		return error_set(err, "`%s' is not a number from 0 to %u", text,
+				 max);
+	*count = (unsigned)n;
+	return 0;
+}
+
+static int
+check_socket_path(const char *path, struct error *err)
+{
+	const size_t room = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (!*path)
+		return error_set(err, "the socket's path is missing");
+	if (strlen(path) > room)
+		return error_set(err,
+				 "the socket's path has %zu bytes, the system "
+				 "takes at most %zu: choose a shorter one (%s)",
+				 strlen(path), room, path);
+	return 0;
+}
+
+int
+value_address(const char *text, struct error *err)
+{
+	const char *colon = strrchr(text, ':');
+	uint64_t port;
+	const char *rest;
+
+	if (!strncmp(text, "unix:", 5))
+		return check_socket_path(text + 5, err);
+	rest = colon ? take_digits(colon + 1, 65535, &port) : NULL;
+	if (!rest || *rest || colon == text)
+		return error_set(err,
+				 "`%s' is not an address: write ADDR:PORT "
+				 "(127.0.0.1:8080, [::1]:8080) or unix:PATH",
+				 text);
+	if (memchr(text, ':', (size_t)(colon - text)) && *text != '[')
+		return error_set(err,
+				 "`%s' is not an address: put the IPv6 "
+				 "address in brackets, [::1]:8080",
+				 text);
+	return 0;
+}
+
+int
+value_bus_url(const char *text, struct error *err)
+{
+	if (!strncmp(text, "ipc://", 6))
+		return check_socket_path(text + 6, err);
+	if (!strncmp(text, "tcp://", 6))
+		return value_address(text + 6, err);
+	return error_set(err,
+			 "`%s' is not a bus address: write ipc://PATH or "
+			 "tcp://ADDR:PORT",
+			 text);
+}
+
+static unsigned
+min3(unsigned a, unsigned b, unsigned c)
+{
+	unsigned m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* Levenshtein's distance, one row at a time. */
+static unsigned
+distance(const char *a, const char *b)
+{
+	unsigned row[WORD_MAX + 1];
+	size_t len = strlen(b);
+
+	if (strlen(a) > WORD_MAX || len > WORD_MAX)
+		return WORD_MAX;
+	for (unsigned i = 0; i <= len; i++)
+		row[i] = i;
+	for (unsigned y = 1; a[y - 1]; y++) {
+		unsigned diagonal = row[0];
+
+		row[0] = y;
+		for (unsigned x = 1; x <= len; x++) {
+			unsigned cost = a[y - 1] != b[x - 1];
+			unsigned best = min3(row[x] + 1, row[x - 1] + 1,
+					     diagonal + cost);
+
+			diagonal = row[x];
+			row[x] = best;
+		}
+	}
+	return row[len];
+}
+
+const char *
+value_nearest(const char *text, const char *const *words, size_t count)
+{
+	const char *best = NULL;
+	unsigned best_distance = (unsigned)strlen(text) / 3 + 1;
+
+	if (best_distance > 3)
+		best_distance = 3;
+	for (size_t i = 0; i < count; i++) {
+		unsigned d = distance(text, words[i]);
+
+		if (d > best_distance || (best && d == best_distance))
+			continue;
+		best = words[i];
+		best_distance = d;
+	}
+	return best;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values as an operator writes them: durations, numbers, addresses. */
+#ifndef CONSOLE_VALUE_H
+#define CONSOLE_VALUE_H
+
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+/* All are pure and may run on any thread. They return 0, or -1 with err
+ * saying what is wrong with the value and what would be right. */
+
+/* "250ms", "3s", "2m", "1h"; at most 24 hours. */
+MUST_CHECK int value_duration(const char *text, unsigned *ms,
+			      struct error *err);
+MUST_CHECK int value_count(const char *text, unsigned max, unsigned *count,
+			   struct error *err);
+/* value_address checks the form "ADDR:PORT" or "unix:PATH" only; whether it
+ * can be bound is for the one who binds. */
+MUST_CHECK int value_address(const char *text, struct error *err);
+/* value_bus_url checks for ipc:// or tcp://, and that an ipc path fits into
+ * a socket address. */
+MUST_CHECK int value_bus_url(const char *text, struct error *err);
+
+/* value_nearest returns the word of the list closest to text, or NULL when
+ * none is close enough to be a slip of the fingers. */
+const char *value_nearest(const char *text, const char *const *words,
+			  size_t count);
+
+#endif
