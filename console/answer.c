@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the admin listener answers: routes, access, bodies; no I/O.
+ *
+ * Order of the gates: host, route, method, token. A page of another site
+ * whose name is rebound to our address gets no further than the first. */
+#include "console/answer.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/counter.h"
+#include "base/digest.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/span.h"
+
+#define HOST_MAX 256
+#define NONCE_MARK "{{nonce}}"
+
+/* ---- errors ---- */
+
+static void
+problem(struct answer *out, int status, const char *title, const char *detail)
+{
+	struct json j;
+
+	buf_clear(&out->body);
+	out->status = status;
+	out->type = "application/problem+json";
+	json_init(&j, &out->body);
+	json_object_begin(&j);
+	json_key(&j, "title");
+	json_str(&j, title);
+	json_key(&j, "status");
+	json_i64(&j, status);
+	json_key(&j, "detail");
+	json_str(&j, detail);
+	json_object_end(&j);
+	buf_addc(&out->body, '\n');
+}
+
+/* ---- routes ---- */
+
+static void
+answer_healthz(struct answer *out, const struct console_source *source)
+{
+	(void)source;
+	out->type = "text/plain; charset=utf-8";
+	buf_adds(&out->body, "ok\n");
+}
+
+static void
+answer_readyz(struct answer *out, const struct console_source *source)
+{
+	const char *why_not = NULL;
+
+	if (!source->ready(source->arg, &why_not)) {
+		problem(out, 503, "Service Unavailable",
+			why_not ? why_not : "not ready");
+		return;
+	}
+	out->type = "text/plain; charset=utf-8";
+	buf_adds(&out->body, "ready\n");
+}
+
+static void
+answer_metrics(struct answer *out, const struct console_source *source)
+{
+	(void)source;
+	out->type = "text/plain; version=0.0.4; charset=utf-8";
+	counter_write_prometheus(&out->body);
+}
+
+static void
+answer_status(struct answer *out, const struct console_source *source)
+{
+	struct json j;
+
+	out->type = "application/json";
+	json_init(&j, &out->body);
+	source->status(source->arg, &j);
+	buf_addc(&out->body, '\n');
+}
+
+static void
+make_nonce(char out[ANSWER_NONCE_SIZE])
+{
+	uint8_t random[(ANSWER_NONCE_SIZE - 1) / 2];
+
+	id_random(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(out + 2 * i, 3, "%02x", random[i]);
+}
+
+static void
+answer_board(struct answer *out, const struct console_source *source)
+{
+	const char *at = answer_board_html, *mark;
+
+	(void)source;
+	make_nonce(out->nonce);
+	out->type = "text/html; charset=utf-8";
+	while ((mark = strstr(at, NONCE_MARK))) {
+		buf_add(&out->body, at, (size_t)(mark - at));
+		buf_adds(&out->body, out->nonce);
+		at = mark + sizeof(NONCE_MARK) - 1;
+	}
+	buf_adds(&out->body, at);
+}
+
+static const struct answer_route routes[] = {
+#define ROUTE(function, path, access, help)                                    \
+	{ path, ANSWER_##access, answer_##function, help },
+#include "console/routes.def"
+#undef ROUTE
+};
+
+size_t
+answer_route_count(void)
+{
+	return ARRAY_SIZE(routes);
+}
+
+const struct answer_route *
+answer_route(size_t i)
+{
+	return &routes[i];
+}
+
+static const struct answer_route *
+find_route(const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++)
+		if (!strcmp(routes[i].path, path))
+			return &routes[i];
+	return NULL;
+}
+
+/* ---- gates ---- */
+
+/* Cuts "[::1]:8081" or "localhost:8081" down to the host. */
+static bool
+split_host(const char *text, char out[HOST_MAX])
+{
+	size_t len;
+
+	if (*text == '[') {
+		text++;
+		len = strcspn(text, "]");
+		if (text[len] != ']')
+			return false;
+	} else {
+		len = strcspn(text, ":");
+	}
+	if (len >= HOST_MAX)
+		return false;
+	memcpy(out, text, len);
+	out[len] = '\0';
+	return true;
+}
+
+/* DNS rebinding makes a browser send us its own site's name; an address or
+ * `localhost` cannot be rebound. Only browsers are at risk, and they always
+ * send Host, so that none at all is harmless. */
+static bool
+host_is_ours(const char *text, const char *bound_host)
+{
+	char host[HOST_MAX];
+	uint8_t address[sizeof(struct in6_addr)];
+
+	if (!text)
+		return true;
+	if (!split_host(text, host))
+		return false;
+	return !strcasecmp(host, "localhost") ||
+	       (bound_host && *bound_host && !strcasecmp(host, bound_host)) ||
+	       inet_pton(AF_INET, host, address) == 1 ||
+	       inet_pton(AF_INET6, host, address) == 1;
+}
+
+static bool
+token_is_right(const char *authorization, const char *token)
+{
+	if (!authorization || strncasecmp(authorization, "Bearer ", 7))
+		return false;
+	authorization += 7;
+	authorization += strspn(authorization, " ");
+	return digest_same(span_of(authorization), span_of(token));
+}
+
+static void
+refuse_token(struct answer *out, const char *authorization)
+{
+	out->challenge = authorization ? "Bearer realm=\"matapalo\", "
+					 "error=\"invalid_token\""
+				       : "Bearer realm=\"matapalo\"";
+	problem(out, 401, "Unauthorized",
+		"send `Authorization: Bearer TOKEN' with the content of the "
+		"admin token file");
+}
+
+static void
+choose(struct answer *out, const struct answer_request *req,
+       const struct answer_server *server)
+{
+	const struct answer_route *route = find_route(req->path);
+
+	if (!host_is_ours(req->host, server->bound_host)) {
+		problem(out, 421, "Misdirected Request",
+			"this listener answers to its address and to "
+			"localhost only");
+	} else if (!route) {
+		problem(out, 404, "Not Found", "there is no such page here");
+	} else if (strcmp(req->method, "GET") && strcmp(req->method, "HEAD")) {
+		out->allow = "GET, HEAD";
+		problem(out, 405, "Method Not Allowed",
+			"this listener is read-only");
+	} else if (route->access == ANSWER_TOKEN &&
+		   !token_is_right(req->authorization, server->token)) {
+		refuse_token(out, req->authorization);
+	} else {
+		out->status = 200;
+		route->write(out, server->source);
+	}
+}
+
+void
+answer_make(struct answer *out, const struct answer_request *req,
+	    const struct answer_server *server)
+{
+	choose(out, req, server);
+	if (!out->body.failed)
+		return;
+	problem(out, 503, "Service Unavailable", "no memory for the answer");
+	if (out->body.failed)
+		buf_clear(&out->body);
+}
+
+void
+answer_fini(struct answer *a)
+{
+	buf_fini(&a->body);
+}
