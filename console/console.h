@@ -30,6 +30,7 @@ struct console_settings {
 	unsigned drain_ms;		/* graceful stop */
 	unsigned head_ms, idle_ms;	/* client: request head, keep-alive */
 	unsigned commit_delay_ms;
+	const char *settings;		/* the settings file read, or NULL */
 };
 
 /* console_main runs every command but `run` and `--help`... of `run` it parses
@@ -61,6 +62,7 @@ struct console_run_info {
 	const char *const *listen;	/* NULL-terminated */
 	const char *admin;
 	const char *const *bus;		/* NULL-terminated */
+	const char *rules;		/* file, or NULL */
 };
 MUST_CHECK int console_write_run_file(const char *data,
 				      const struct console_run_info *info,
