@@ -58,12 +58,7 @@ event_insert(struct journal_tx *tx, const struct journal_row *row,
 	     int64_t type, int64_t source)
 {
 	sqlite3_stmt *s = tx->j->stmts[STMT_EVENT_INSERT];
-	uint64_t sum = journal_checksum(row, &tx->j->scratch);
 
-	if (tx->j->scratch.failed) {
-		journal_tx_fail(tx, "no memory for a checksum");
-		return;
-	}
 	sqlite3_bind_int64(s, 1, row->sequence);
 	if (sqlite3_bind_blob(s, 2, row->id.bytes, sizeof(row->id.bytes),
 			      SQLITE_STATIC) != SQLITE_OK)
@@ -72,7 +67,7 @@ event_insert(struct journal_tx *tx, const struct journal_row *row,
 	sqlite3_bind_int64(s, 4, type);
 	sqlite3_bind_int64(s, 5, source);
 	sqlite3_bind_int(s, 6, row->shadow);
-	sqlite3_bind_int64(s, 7, (int64_t)sum);
+	sqlite3_bind_int64(s, 7, (int64_t)journal_checksum(row));
 	journal_bind_span(tx, s, 8, row->subject);
 	journal_bind_span(tx, s, 9, row->correlation);
 	journal_bind_span(tx, s, 10, row->partition_key);

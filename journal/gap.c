@@ -2,6 +2,7 @@
 /* The record of what could not be recorded: matapalo.gap.v1. */
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "journal/internal.h"

@@ -9,7 +9,6 @@
 
 #include <sqlite3.h>
 
-#include "base/buf.h"
 #include "journal/journal.h"
 
 #define JOURNAL_MAGIC 0x4a4f5552u
@@ -61,8 +60,8 @@ MUST_CHECK int journal_name_text(struct name_cache *c, sqlite3_stmt *find,
 
 /* ---- checksum.c ---- */
 
-/* journal_checksum covers every column; scratch is reused. */
-uint64_t journal_checksum(const struct journal_row *row, struct buf *scratch);
+/* journal_checksum covers every column. */
+uint64_t journal_checksum(const struct journal_row *row);
 
 /* ---- queue.c ---- */
 
@@ -121,11 +120,11 @@ struct journal {
 	sqlite3 *db;		/* the writer's, once the thread runs */
 	sqlite3_stmt *stmts[STMT_COUNT];
 	struct name_cache names;
-	struct buf scratch;
 	unsigned commit_delay_ms;
 	size_t queue_capacity;
 	pthread_t thread;
-	int wal_pages, wal_pages_tried;
+	int64_t page_bytes;
+	int64_t wal_bytes, wal_bytes_tried;
 
 	/* failure: the writer's own */
 	struct gap gap;
@@ -169,7 +168,6 @@ struct journal_reader {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[STMT_COUNT];
 	struct name_cache types, sources;
-	struct buf scratch;
 };
 
 /* journal_reader_failed logs SQLite's words; returns -1. */

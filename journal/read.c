@@ -80,7 +80,6 @@ journal_reader_close(struct journal_reader **rp)
 	sqlite3_close(r->db);
 	journal_names_clear(&r->types);
 	journal_names_clear(&r->sources);
-	buf_fini(&r->scratch);
 	free(r->path);
 	MAGIC_CLEAR(r);
 	free(r);
@@ -150,14 +149,9 @@ row_deliver(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
 	    const struct sink *sink)
 {
 	struct journal_row row = { .sequence = sequence };
-	uint64_t sum;
 
-	if (row_fill(r, s, &row) < 0)
-		return row_corrupt(r, sequence);
-	sum = journal_checksum(&row, &r->scratch);
-	if (r->scratch.failed)
-		return FETCHED_FAILED;
-	if (sum != (uint64_t)sqlite3_column_int64(s, 5))
+	if (row_fill(r, s, &row) < 0 ||
+	    journal_checksum(&row) != (uint64_t)sqlite3_column_int64(s, 5))
 		return row_corrupt(r, sequence);
 	if (!journal_filter_matches(sink->subject, row.subject))
 		return FETCHED_NOT;

@@ -15,11 +15,11 @@
 #define TX_BYTES_MAX (4 << 20)
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 2000
-/* Pages of 8 KiB: checkpoint at 16 MiB, and from 28 MiB on wait for
- * readers a moment, so that the log can start over. */
-#define CHECKPOINT_PAGES 2048
-#define CHECKPOINT_PAGES_HARD 3584
-#define CHECKPOINT_PAGES_STEP 256
+/* From the hard limit on readers are waited for a moment, so that the log
+ * can start over. */
+#define CHECKPOINT_BYTES (16 << 20)
+#define CHECKPOINT_BYTES_HARD (26 << 20)
+#define CHECKPOINT_BYTES_STEP (2 << 20)
 #define CHECKPOINT_WAIT_MS 20
 #define BUSY_WAIT_MS 1000
 
@@ -175,15 +175,15 @@ commit_some(struct journal *j, struct batch *todo)
 static void
 checkpoint(struct journal *j)
 {
-	bool hard = j->wal_pages >= CHECKPOINT_PAGES_HARD;
+	bool hard = j->wal_bytes >= CHECKPOINT_BYTES_HARD;
 
-	if (j->wal_pages < CHECKPOINT_PAGES) {
-		j->wal_pages_tried = 0;
+	if (j->wal_bytes < CHECKPOINT_BYTES) {
+		j->wal_bytes_tried = 0;
 		return;
 	}
-	if (j->wal_pages < j->wal_pages_tried + CHECKPOINT_PAGES_STEP)
+	if (j->wal_bytes < j->wal_bytes_tried + CHECKPOINT_BYTES_STEP)
 		return;
-	j->wal_pages_tried = j->wal_pages;
+	j->wal_bytes_tried = j->wal_bytes;
 	sqlite3_busy_timeout(j->db, CHECKPOINT_WAIT_MS);
 	sqlite3_wal_checkpoint_v2(j->db, NULL,
 				  hard ? SQLITE_CHECKPOINT_RESTART

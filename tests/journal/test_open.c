@@ -36,7 +36,7 @@ START_TEST(creates_a_private_file)
 	journal_close(&j);
 	ck_assert_ptr_null(j);
 	journal_close(&j);
-	ck_assert_str_eq(sql_text("PRAGMA page_size"), "8192");
+	ck_assert_str_eq(sql_text("PRAGMA page_size"), "16384");
 	ck_assert_str_eq(sql_text("PRAGMA journal_mode"), "wal");
 	ck_assert_str_eq(sql_text("PRAGMA user_version"), "1");
 }
