@@ -38,7 +38,7 @@ write_absolute(struct json *j, const char *scheme, const char *text)
 		return;
 	}
 	buf_printf(&full, "%s%s/%s", scheme, here, text + len);
-	json_string(j, buf_span(&full));
+	json_span(j, buf_span(&full));
 }
 
 static void
