@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Answers that matapalo makes: problems (RFC 9457) and replies. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/counter.h"
+#include "base/json.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+
+static const struct message_field problem_fields[] = {
+	{ SPAN_LITERAL("content-type"),
+	  SPAN_LITERAL("application/problem+json") },
+};
+
+/* Every answer of our own starts here: nothing of another answer is left. */
+static void
+answer_begin(struct exchange *ex, int status)
+{
+	upstream_drop(&ex->upstream);
+	capture_fini(&ex->download_capture);
+	ex->download_capture.limit =
+		ex->decision.rule ? ex->decision.rule->record_body_bytes : 0;
+	ex->download.framing = PARSE_NO_BODY;
+	ex->download.done = true;
+	ex->download.true_bytes = 0;
+	ex->status = status;
+	ex->step = STEP_ANSWER;
+	if (!ex->upload.done || ex->worker->draining)
+		ex->keep_alive = false;
+}
+
+static void
+problem_body(struct exchange *ex, const struct problem_row *row,
+	     struct buf *out)
+{
+	char id[ID_TEXT_SIZE];
+	struct json j;
+
+	json_init(&j, out);
+	json_object_begin(&j);
+	json_key(&j, "type");
+	json_str(&j, "about:blank");
+	json_key(&j, "title");
+	json_str(&j, row->phrase);
+	json_key(&j, "status");
+	json_i64(&j, row->status);
+	json_key(&j, "detail");
+	json_str(&j, row->text);
+	json_key(&j, "code");
+	json_str(&j, row->code);
+	json_key(&j, "correlationid");
+	json_str(&j, id_text(exchange_id(ex), id));
+	json_object_end(&j);
+}
+
+static bool
+is_head(const struct exchange *ex)
+{
+	return span_is(ex->view.method, "HEAD");
+}
+
+/* The last resort needs no memory. */
+static const char bare_500[] = "HTTP/1.1 500 Internal Server Error\r\n"
+			       "Content-Length: 0\r\n"
+			       "Connection: close\r\n\r\n";
+
+static void
+answer_bare(struct exchange *ex)
+{
+	ex->keep_alive = false;
+	(void)out_add(&ex->to_client, bare_500, sizeof(bare_500) - 1);
+}
+
+void
+answer_problem(struct exchange *ex, enum problem p)
+{
+	const struct problem_row *row = problem_row(p);
+	CLEANUP(buf_fini) struct buf body = { 0 };
+	char *head, *copy;
+
+	answer_begin(ex, row->status);
+	ex->problem = p;
+	ex->answer_fields = (struct message_fields){ problem_fields, 1 };
+	problem_body(ex, row, &body);
+	copy = arena_copy(&ex->arena, buf_str(&body), body.len);
+	head = arena_printf(&ex->arena,
+			    "HTTP/1.1 %d %s\r\n%s"
+			    "Content-Type: application/problem+json\r\n"
+			    "Content-Length: %zu\r\n%s%s\r\n",
+			    row->status, row->phrase,
+			    worker_date(ex->worker), body.len,
+			    row->status == 503 ? "Retry-After: 5\r\n" : "",
+			    ex->keep_alive ? "" : "Connection: close\r\n");
+	if (!copy || !head) {
+		answer_bare(ex);
+		return;
+	}
+	(void)out_add(&ex->to_client, head, strlen(head));
+	if (!is_head(ex))
+		(void)out_add(&ex->to_client, copy, body.len);
+	ex->download.true_bytes = body.len;
+	if (ex->decision.record)
+		capture_add(&ex->download_capture, copy, body.len, true);
+}
+
+/* ---- replies of commands ---- */
+
+static const char *const reply_withheld[] = { "content-length", "date" };
+
+static bool
+reply_field_is_ours(struct message_fields f, struct span name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(reply_withheld); i++)
+		if (span_is_nocase(name, reply_withheld[i]))
+			return true;
+	return parse_is_hop_by_hop(f, name, true);
+}
+
+static bool
+is_token(struct span s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++)
+		if (s.at[i] <= ' ' || s.at[i] >= 0x7f ||
+		    strchr("\"(),/:;<=>?@[\\]{}", s.at[i]))
+			return false;
+	return s.len > 0;
+}
+
+/* Nothing that a consumer says may add a line (RFC 9110 5.5). */
+static bool
+is_field_value(struct span s)
+{
+	size_t i;
+
+	for (i = 0; i < s.len; i++)
+		if (((unsigned char)s.at[i] < ' ' && s.at[i] != '\t') ||
+		    s.at[i] == 0x7f)
+			return false;
+	return true;
+}
+
+static int
+reply_fields(struct exchange *ex, struct buf *head)
+{
+	struct message_fields f = { ex->reply->fields,
+				    ex->reply->field_count };
+	size_t i;
+
+	for (i = 0; i < f.count; i++) {
+		const struct message_field *m = &f.at[i];
+
+		if (!is_token(m->name) || !is_field_value(m->value))
+			return -1;
+		if (reply_field_is_ours(f, m->name))
+			continue;
+		buf_printf(head, "%.*s: %.*s\r\n", (int)m->name.len,
+			   m->name.at, (int)m->value.len, m->value.at);
+	}
+	ex->answer_fields = f;
+	return 0;
+}
+
+static bool
+status_has_body(int status)
+{
+	return status >= 200 && status != 204 && status != 304;
+}
+
+int
+answer_reply(struct exchange *ex)
+{
+	CLEANUP(buf_fini) struct buf head = { 0 };
+	const struct bus_reply *r = ex->reply;
+	bool body = status_has_body(r->status);
+	char *copy;
+
+	if (r->status < 200 || r->status > 599)
+		return -1;
+	answer_begin(ex, r->status);
+	buf_printf(&head, "HTTP/1.1 %d \r\n%s", r->status,
+		   worker_date(ex->worker));
+	if (reply_fields(ex, &head))
+		return -1;
+	if (body)
+		buf_printf(&head, "Content-Length: %zu\r\n", r->body.len);
+	buf_adds(&head, ex->keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
+	copy = arena_copy(&ex->arena, buf_str(&head), head.len);
+	if (head.failed || !copy)
+		return -1;
+	(void)out_add(&ex->to_client, copy, head.len);
+	if (body && !is_head(ex))
+		(void)out_add(&ex->to_client, r->body.at, r->body.len);
+	ex->download.true_bytes = r->body.len;
+	capture_add(&ex->download_capture, r->body.at, r->body.len, true);
+	return 0;
+}

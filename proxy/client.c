@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Client connections: accept, idle, run one exchange after the other, close
+ * so that the last answer still arrives. */
+#include "proxy/client.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "proxy/exchange.h"
+#include "proxy/worker.h"
+
+#define LINGER_MS 2000u
+
+static void
+client_free(struct io *io)
+{
+	free(io);	/* io is the first member */
+}
+
+void
+client_close(struct client *c)
+{
+	struct worker *w = c->worker;
+
+	INVARIANT(!c->exchange);
+	if (c->closing)
+		return;
+	c->closing = true;
+	chunk_give(&w->chunks, &c->rest);
+	timer_cancel(&w->timers, &c->timer);
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	counter_add(COUNTER_CLIENT_OPEN, -1);
+	io_close(w, &c->io);
+}
+
+/* Closing with unread bytes would reset the connection and could destroy
+ * the answer on its way (RFC 9112 9.6): stop sending, read on for a while. */
+static void
+client_linger(struct client *c)
+{
+	struct worker *w = c->worker;
+	struct chunk *sink;
+	enum io_result r = IO_OK;
+
+	if (!c->lingering) {
+		c->lingering = true;
+		(void)shutdown(c->io.fd, SHUT_WR);
+		timer_set(&w->timers, &c->timer, w->now_ms + LINGER_MS);
+	}
+	sink = chunk_take(&w->chunks, CHUNK_SMALL_BYTES);
+	while (sink && r == IO_OK) {
+		sink->at = sink->end = 0;
+		r = io_recv(&c->io, sink, 0);
+	}
+	chunk_give(&w->chunks, &sink);
+	if (r != IO_WAIT)
+		client_close(c);
+}
+
+static void
+client_resume_later(struct client *c)
+{
+	if (c->resuming)
+		return;
+	c->resuming = true;
+	c->resume_next = c->worker->resume;
+	c->worker->resume = c;
+}
+
+/* A long pipeline walks through its buffer; the rest moves to the front
+ * when less than half is left. */
+static void
+rest_compact(struct chunk *c)
+{
+	if (c->at < c->size / 2)
+		return;
+	memmove(c->data, c->data + c->at, c->end - c->at);
+	c->end -= c->at;
+	c->at = 0;
+}
+
+static void
+client_begin(struct client *c, struct chunk *chunk)
+{
+	struct worker *w = c->worker;
+	struct exchange *ex = exchange_new(w, c);
+
+	if (!ex) {
+		chunk_give(&w->chunks, &chunk);
+		client_close(c);
+		return;
+	}
+	rest_compact(chunk);
+	ex->request_head = chunk;
+	ex->request_start = chunk->at;
+	c->exchange = ex;
+	timer_set(&w->timers, &c->timer,
+		  w->now_ms + w->proxy->client_head_ms);
+	exchange_run(ex);
+}
+
+static struct chunk *
+client_first_bytes(struct client *c)
+{
+	struct worker *w = c->worker;
+	struct chunk *chunk = c->rest;
+
+	if (chunk) {
+		c->rest = NULL;
+		return chunk;
+	}
+	if (!c->io.readable)
+		return NULL;
+	chunk = chunk_take(&w->chunks, CHUNK_SMALL_BYTES);
+	if (!chunk) {
+		client_close(c);
+		return NULL;
+	}
+	switch (io_recv(&c->io, chunk, 0)) {
+	case IO_OK:
+		return chunk;
+	case IO_WAIT:
+		break;
+	case IO_EOF:
+	case IO_BROKEN:
+		client_close(c);
+		break;
+	}
+	chunk_give(&w->chunks, &chunk);
+	return NULL;
+}
+
+void
+client_run(struct client *c)
+{
+	struct chunk *chunk;
+
+	if (c->closing)
+		return;
+	if (c->lingering) {
+		client_linger(c);
+		return;
+	}
+	if (c->exchange) {
+		exchange_run(c->exchange);
+		return;
+	}
+	chunk = client_first_bytes(c);
+	if (chunk)
+		client_begin(c, chunk);
+	else if (!c->closing && c->worker->draining)
+		client_close(c);
+}
+
+void
+client_exchange_ended(struct client *c, bool keep, struct chunk *rest)
+{
+	struct worker *w = c->worker;
+
+	c->exchange = NULL;
+	c->rest = rest;
+	c->served++;
+	if (c->io.broken) {
+		client_close(c);
+	} else if (!keep) {
+		chunk_give(&w->chunks, &c->rest);
+		client_linger(c);
+	} else if (rest || c->io.readable || w->draining) {
+		client_resume_later(c);
+	} else {
+		timer_set(&w->timers, &c->timer,
+			  w->now_ms + w->proxy->client_idle_ms);
+	}
+}
+
+static void
+client_ready(struct io *io)
+{
+	client_run((struct client *)io);
+}
+
+static void
+client_expired(struct timer *t)
+{
+	struct client *c = (struct client *)((char *)t -
+			offsetof(struct client, timer));
+
+	if (c->exchange)
+		exchange_expired(c->exchange);
+	else
+		client_close(c);
+}
+
+void
+client_drain(struct client *c)
+{
+	if (!c->exchange && !c->lingering)
+		client_resume_later(c);
+}
+
+static void
+address_text(struct client *c, const struct sockaddr_storage *peer)
+{
+	const struct sockaddr_in *v4 = (const void *)peer;
+	const struct sockaddr_in6 *v6 = (const void *)peer;
+	const char *text = NULL;
+
+	if (peer->ss_family == AF_INET)
+		text = inet_ntop(AF_INET, &v4->sin_addr, c->address,
+				 sizeof(c->address));
+	else if (peer->ss_family == AF_INET6 &&
+		 IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		text = inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12],
+				 c->address, sizeof(c->address));
+	else if (peer->ss_family == AF_INET6)
+		text = inet_ntop(AF_INET6, &v6->sin6_addr, c->address,
+				 sizeof(c->address));
+	if (!text)	/* a Unix socket: RFC 7239 6 calls it unknown */
+		memcpy(c->address, "unknown", sizeof("unknown"));
+	c->address_len = (unsigned)strlen(c->address);
+}
+
+void
+client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer)
+{
+	struct client *c = calloc(1, sizeof(*c));
+	int one = 1;
+
+	if (!c) {
+		close(fd);
+		return;
+	}
+	c->worker = w;
+	c->io.fd = fd;
+	c->io.ready = client_ready;
+	c->io.free_fn = client_free;
+	c->io.writable = true;
+	c->timer.fire = client_expired;
+	address_text(c, peer);
+	if (peer->ss_family != AF_UNIX)
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
+				 sizeof(one));
+	if (io_add(w, &c->io)) {
+		close(fd);
+		free(c);
+		return;
+	}
+	c->next = w->clients;
+	c->prev = &w->clients;
+	if (c->next)
+		c->next->prev = &c->next;
+	w->clients = c;
+	counter_inc(COUNTER_CLIENT_ACCEPTED);
+	counter_add(COUNTER_CLIENT_OPEN, 1);
+	timer_set(&w->timers, &c->timer,
+		  w->now_ms + w->proxy->client_head_ms);
+}

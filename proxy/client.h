@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A client connection: one exchange at a time, in the order of requests. */
+#ifndef PROXY_CLIENT_H
+#define PROXY_CLIENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "proxy/io.h"
+#include "proxy/timer.h"
+
+struct exchange;
+struct worker;
+
+/* Idle connections own no buffer: that is what keeps them small. */
+struct client {
+	struct io io;
+	struct timer timer;
+	struct worker *worker;
+	struct exchange *exchange;	/* NULL: idle */
+	struct chunk *rest;		/* pipelined bytes of the next request */
+	struct client *next, **prev;	/* the worker's list */
+	struct client *resume_next;
+	bool resuming, closing, lingering;
+	uint32_t served;
+	unsigned address_len;
+	char address[64];		/* text of the peer, no port */
+};
+
+/* client_accept adopts an accepted socket. */
+void client_accept(struct worker *w, int fd,
+		   const struct sockaddr_storage *peer);
+/* client_close ends the connection and a running exchange with it. */
+void client_close(struct client *c);
+/* client_exchange_ended: after the answer; keep says whether another request
+ * may follow. Takes over the pipelined rest. */
+void client_exchange_ended(struct client *c, bool keep, struct chunk *rest);
+/* client_run reads and runs until the socket is empty. */
+void client_run(struct client *c);
+/* client_drain closes an idle client; called for each when draining. */
+void client_drain(struct client *c);
+
+#endif

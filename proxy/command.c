@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command step: the request becomes an event on the bus and a consumer's
+ * reply becomes the answer. No thread waits, only a table row. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "proxy/client.h"
+#include "proxy/steps.h"
+#include "proxy/worker.h"
+
+/* ---- the worker's table of waiting exchanges ---- */
+
+static struct exchange **
+waiting_slot(struct worker *w, const struct id *id)
+{
+	unsigned h;
+
+	memcpy(&h, id->bytes + 12, sizeof(h));	/* random bits */
+	return &w->waiting[h % WORKER_WAITING_SLOTS];
+}
+
+static void
+waiting_add(struct exchange *ex)
+{
+	struct exchange **slot = waiting_slot(ex->worker, &ex->id);
+
+	ex->next = *slot;
+	*slot = ex;
+	ex->waiting = true;
+}
+
+static void
+waiting_remove(struct exchange *ex)
+{
+	struct exchange **at = waiting_slot(ex->worker, &ex->id);
+
+	while (*at != ex)
+		at = &(*at)->next;
+	*at = ex->next;
+	ex->next = NULL;
+	ex->waiting = false;
+}
+
+static struct exchange *
+waiting_find(struct worker *w, const struct id *id)
+{
+	struct exchange *ex = *waiting_slot(w, id);
+
+	while (ex && !id_equal(&ex->id, id))
+		ex = ex->next;
+	return ex;
+}
+
+/* ---- replies, from a bus thread ---- */
+
+struct reply_mail {
+	struct mail mail;
+	struct bus_reply *reply;
+};
+
+static void
+reply_arrived(struct worker *w, struct mail *m)
+{
+	struct reply_mail *rm = (struct reply_mail *)m;
+	struct exchange *ex = waiting_find(w, &rm->reply->exchange_id);
+
+	if (!ex) {		/* its deadline passed in between */
+		counter_inc(COUNTER_COMMANDS_LATE);
+		bus_reply_free(&rm->reply);
+		free(rm);
+		return;
+	}
+	waiting_remove(ex);
+	ex->reply = rm->reply;
+	free(rm);
+	exchange_run(ex);
+}
+
+static void
+reply_deliver(void *arg, struct bus_reply *reply)
+{
+	struct reply_mail *rm = malloc(sizeof(*rm));
+
+	if (!rm) {		/* the request runs into its deadline */
+		bus_reply_free(&reply);
+		return;
+	}
+	rm->mail.handle = reply_arrived;
+	rm->reply = reply;
+	worker_mail(arg, &rm->mail);
+}
+
+/* ---- the step ---- */
+
+static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+/* Nobody behind us answers the expectation, so we do. */
+static void
+ask_for_body(struct exchange *ex)
+{
+	if (!ex->expects_continue || ex->upload.done)
+		return;
+	ex->expects_continue = false;
+	(void)out_add(&ex->to_client, go_on, sizeof(go_on) - 1);
+	(void)out_flush(&ex->client->io, &ex->to_client);
+}
+
+static enum flow
+collect(struct exchange *ex)
+{
+	ex->upload_capture.limit = EXCHANGE_COMMAND_BODY_MAX;
+	if (!ex->upload.true_bytes && !ex->upload.done) {
+		exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
+		if (relay_first_upload(ex))
+			return step_problem(ex, PROBLEM_BAD_BODY);
+		ask_for_body(ex);
+	}
+	switch (relay_collect(ex)) {
+	case RELAY_WAIT:
+		return FLOW_WAIT;
+	case RELAY_CLIENT_LOST:
+		return step_abort(ex);
+	case RELAY_BAD_REQUEST:
+		return step_problem(ex, PROBLEM_BAD_BODY);
+	case RELAY_DONE:
+	case RELAY_HELD:
+	case RELAY_UPSTREAM_LOST:
+	case RELAY_BAD_ANSWER:
+		break;
+	}
+	return FLOW_NEXT;
+}
+
+static enum flow
+publish(struct exchange *ex)
+{
+	struct worker *w = ex->worker;
+
+	if (ex->upload_capture.truncated)
+		return step_problem(ex, PROBLEM_BODY_TOO_LARGE);
+	(void)exchange_id(ex);
+	if (bus_expect(w->proxy->bus, &ex->id, reply_deliver, w))
+		return step_problem(ex, PROBLEM_OVERLOAD);
+	waiting_add(ex);
+	exchange_deadline(ex, ex->target->reply_within_ms);
+	if (record_open(ex, BUS_RECORD_COMMAND) == RECORD_FAILED) {
+		command_forget(ex);
+		return step_problem(ex, PROBLEM_OVERLOAD);
+	}
+	counter_inc(COUNTER_COMMANDS_SENT);
+	return FLOW_WAIT;
+}
+
+static enum flow
+answer_from_reply(struct exchange *ex)
+{
+	if (answer_reply(ex)) {
+		out_reset(&ex->to_client);
+		return step_problem(ex, PROBLEM_BAD_REPLY);
+	}
+	counter_inc(COUNTER_COMMANDS_ANSWERED);
+	return FLOW_NEXT;
+}
+
+enum flow
+command_run(struct exchange *ex)
+{
+	if (ex->commit_pending)
+		return FLOW_WAIT;
+	if (ex->commit_failed) {
+		command_forget(ex);
+		return step_problem(ex, PROBLEM_JOURNAL);
+	}
+	if (ex->reply)
+		return answer_from_reply(ex);
+	if (!ex->opened)
+		return ex->upload.done || ex->upload_capture.truncated ?
+			publish(ex) : collect(ex);
+	if (ex->client->io.broken) {
+		command_forget(ex);
+		return step_abort(ex);
+	}
+	/* The deadline may have passed while the commit was under way. */
+	if (ex->client->timer.deadline_ms <= ex->worker->now_ms) {
+		command_forget(ex);
+		counter_inc(COUNTER_COMMANDS_TIMED_OUT);
+		return step_problem(ex, PROBLEM_REPLY_TIMEOUT);
+	}
+	return FLOW_WAIT;
+}
+
+void
+command_forget(struct exchange *ex)
+{
+	if (!ex->waiting)
+		return;
+	waiting_remove(ex);
+	(void)bus_forget(ex->worker->proxy->bus, &ex->id);
+}

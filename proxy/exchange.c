@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Birth, death and the loop of an exchange. */
+#include "proxy/exchange.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/invariant.h"
+#include "proxy/client.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+#define EXCHANGE_MAGIC 0x45584348u
+#define SPARE_MAX 256u
+
+struct exchange *
+exchange_new(struct worker *w, struct client *c)
+{
+	struct exchange *ex = w->spare;
+
+	if (ex) {
+		w->spare = ex->next;
+		w->spare_count--;
+	} else {
+		ex = malloc(sizeof(*ex));
+		if (!ex)
+			return NULL;
+	}
+	/* All but the arena's first block; its bytes need no zeroing. */
+	memset(ex, 0, offsetof(struct exchange, first_block));
+	MAGIC_SET(ex, EXCHANGE_MAGIC);
+	ex->worker = w;
+	ex->client = c;
+	arena_init(&ex->arena, ex->first_block, sizeof(ex->first_block),
+		   EXCHANGE_ARENA_LIMIT);
+	parse_init_request(&ex->request, &ex->arena);
+	return ex;
+}
+
+void
+exchange_free(struct exchange **exp)
+{
+	struct exchange *ex = *exp;
+	struct worker *w = ex->worker;
+
+	MAGIC_CHECK(ex, EXCHANGE_MAGIC);
+	INVARIANT(!ex->commit_pending && !ex->waiting && !ex->upstream);
+	*exp = NULL;
+	if (ex->lease)
+		ex->lease->exchanges--;
+	chunk_give(&w->chunks, &ex->request_head);
+	chunk_give(&w->chunks, &ex->response_head);
+	chunk_give(&w->chunks, &ex->upload.chunk);
+	chunk_give(&w->chunks, &ex->download.chunk);
+	capture_fini(&ex->upload_capture);
+	capture_fini(&ex->download_capture);
+	bus_reply_free(&ex->reply);
+	arena_fini(&ex->arena);
+	MAGIC_CLEAR(ex);
+	if (w->spare_count >= SPARE_MAX) {
+		free(ex);
+		return;
+	}
+	ex->next = w->spare;
+	w->spare = ex;
+	w->spare_count++;
+}
+
+/* What must be true between two steps. */
+static void
+exchange_check(const struct exchange *ex)
+{
+	INVARIANT(ex->step < STEP_COUNT);
+	INVARIANT(ex->client->exchange == ex);
+	INVARIANT(!ex->upstream || ex->upstream->exchange == ex);
+	INVARIANT(!ex->held || ex->download.done);
+}
+
+/* The next request's bytes: they may follow in either of two chunks. */
+static struct chunk *
+take_rest(struct exchange *ex)
+{
+	struct chunk **from = &ex->request_head, *rest;
+
+	if (ex->upload.chunk && ex->upload.chunk->at < ex->upload.chunk->end)
+		from = &ex->upload.chunk;
+	rest = *from;
+	if (!rest || rest->at == rest->end)
+		return NULL;
+	*from = NULL;
+	return rest;
+}
+
+static void
+exchange_end(struct exchange *ex)
+{
+	struct client *c = ex->client;
+	bool keep = head_keeps_client(ex);
+	struct chunk *rest = keep ? take_rest(ex) : NULL;
+
+	exchange_free(&ex);
+	client_exchange_ended(c, keep, rest);
+}
+
+void
+exchange_run(struct exchange *ex)
+{
+	MAGIC_CHECK(ex, EXCHANGE_MAGIC);
+	INVARIANT(!ex->running);
+	ex->running = true;
+	for (;;) {
+		exchange_check(ex);
+		switch (step_run(ex)) {
+		case FLOW_NEXT:
+			continue;
+		case FLOW_WAIT:
+			ex->running = false;
+			return;
+		case FLOW_DONE:
+			exchange_end(ex);
+			return;
+		}
+	}
+}
+
+const struct id *
+exchange_id(struct exchange *ex)
+{
+	if (!ex->has_id) {
+		ex->id = id_make();
+		ex->has_id = true;
+	}
+	return &ex->id;
+}
+
+uint32_t
+exchange_elapsed_us(const struct exchange *ex)
+{
+	uint64_t us = clock_mono_us() - ex->started_us;
+
+	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+void
+exchange_deadline(struct exchange *ex, unsigned ms)
+{
+	struct worker *w = ex->worker;
+	uint64_t at = ms ? w->now_ms + ms : UINT64_MAX, total;
+
+	if (ex->target && ex->target->total_ms) {
+		total = ex->started_us / 1000u + ex->target->total_ms;
+		if (total < at)
+			at = total;
+	}
+	if (at == UINT64_MAX) {
+		timer_cancel(&w->timers, &ex->client->timer);
+		ex->client->timer.deadline_ms = at;
+	} else {
+		timer_set(&w->timers, &ex->client->timer, at);
+	}
+}
+
+void
+exchange_try_upstream(struct exchange *ex, const struct rules_target *target)
+{
+	INVARIANT(ex->upload_replayable);
+	upstream_drop(&ex->upstream);
+	chunk_give(&ex->worker->chunks, &ex->response_head);
+	out_reset(&ex->to_upstream);
+	capture_fini(&ex->upload_capture);
+	ex->upload_capture.limit = ex->decision.rule->record_body_bytes;
+	ex->request_head->at = ex->request_head_end;
+	ex->upload.left = ex->request.ll.content_length;
+	ex->upload.true_bytes = 0;
+	ex->upload.done = ex->upload.framing == PARSE_NO_BODY;
+	ex->target = target;
+	ex->step = STEP_FORWARD;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request and its answer on their way through the proxy. */
+#ifndef PROXY_EXCHANGE_H
+#define PROXY_EXCHANGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/id.h"
+#include "base/message.h"
+#include "bus/bus.h"
+#include "proxy/chunk.h"
+#include "proxy/io.h"
+#include "proxy/parse.h"
+#include "proxy/problem.h"
+#include "proxy/stats.h"
+#include "router/router.h"
+
+struct client;
+struct lease;
+struct upstream;
+struct worker;
+
+#define EXCHANGE_ARENA_FIRST 6144u
+#define EXCHANGE_ARENA_LIMIT (256u * 1024u)
+#define EXCHANGE_COMMAND_BODY_MAX (1024u * 1024u)
+
+/* The steps, in order; proxy/steps.c has a function for each. */
+enum step {
+#define STEP(sym, fn, where) STEP_##sym,
+#include "proxy/steps.def"
+#undef STEP
+	STEP_COUNT
+};
+enum flow { FLOW_NEXT, FLOW_WAIT, FLOW_DONE };
+
+/* A body on its way from one socket to another. */
+struct body {
+	enum parse_framing framing;
+	uint64_t left;			/* LENGTH: bytes still to come */
+	bool done;			/* all of it has been received */
+	uint64_t true_bytes;
+	struct chunk *chunk;		/* beyond the head's chunk, or NULL */
+	char size_line[24];		/* of the chunk being sent on */
+};
+
+/* What is kept of a body for the event: the first span is borrowed from the
+ * head's chunk, more bytes move everything to the heap. */
+struct capture {
+	struct span first;
+	char *heap;
+	size_t len, cap, limit;
+	bool truncated;
+	struct digest_stream *digest;	/* only once truncated */
+};
+
+struct exchange {
+	uint32_t magic;
+	struct worker *worker;
+	struct client *client;
+	struct exchange *next;		/* spare list, waiting table */
+	struct arena arena;
+	enum step step;
+	bool running;			/* exchange_run is on the stack */
+
+	/* request */
+	struct parse request;
+	struct chunk *request_head;	/* owned; the pipeline's rest too */
+	size_t request_start, request_head_end;	/* offsets in it */
+	struct message_request view;
+	struct body upload;
+	struct capture upload_capture;
+	bool keep_alive, expects_continue;
+	bool upload_replayable;		/* all of it is still in the chunk */
+
+	/* decision */
+	struct lease *lease;
+	struct router_decision decision;
+	const struct rules_target *target;	/* who is being asked now */
+	bool fell_back;
+
+	/* upstream */
+	struct upstream *upstream;
+	struct out to_upstream;
+	struct parse response;
+	struct chunk *response_head;
+	size_t response_start, response_head_end;
+	struct body download;
+	struct capture download_capture;
+	bool retried;
+	const char *upstream_text;
+
+	/* answer */
+	struct out to_client;
+	int status;
+	bool answer_started;		/* its head is in to_client */
+	bool answer_rechunked;
+	bool held;			/* the last bytes wait for the record */
+	bool aborted;			/* the answer did not arrive whole */
+	bool rejected;			/* never became an exchange */
+	enum problem problem;		/* why matapalo answered itself */
+	struct message_fields answer_fields;	/* as recorded */
+	struct bus_reply *reply;
+
+	/* journal */
+	struct id id;
+	bool has_id, opened, recorded;
+	bool commit_pending, commit_failed;
+	bool waiting;			/* in the worker's reply table */
+
+	int64_t started_wall_us;
+	uint64_t started_us;
+	uint32_t connect_us, first_byte_us;
+
+	char first_block[EXCHANGE_ARENA_FIRST];
+};
+
+/* exchange_new takes a recycled or new one; NULL without memory. */
+struct exchange *exchange_new(struct worker *w, struct client *c);
+void exchange_free(struct exchange **ex);
+/* exchange_run goes on from the present step as far as it can. May end the
+ * exchange and with it the client. */
+void exchange_run(struct exchange *ex);
+/* exchange_expired: the deadline of the present step has passed. */
+void exchange_expired(struct exchange *ex);
+const struct id *exchange_id(struct exchange *ex);
+/* exchange_try_upstream makes `target` the one to ask and rewinds the
+ * request; only while upload_replayable. */
+void exchange_try_upstream(struct exchange *ex,
+			   const struct rules_target *target);
+/* exchange_elapsed_us: since the request head was complete. */
+uint32_t exchange_elapsed_us(const struct exchange *ex);
+/* exchange_deadline moves the present deadline, ms from now; 0: none. */
+void exchange_deadline(struct exchange *ex, unsigned ms);
+
+/* ---- head.c: what goes on the wire ---- */
+
+/* 0, or -1 when the arena or the list is full. */
+int head_forward_request(struct exchange *ex);
+int head_forward_response(struct exchange *ex);
+int head_forward_interim(struct exchange *ex);	/* 1xx */
+/* head_keeps_client: may another request follow on this connection? */
+bool head_keeps_client(const struct exchange *ex);
+
+/* ---- relay.c ---- */
+
+enum relay { RELAY_DONE, RELAY_WAIT, RELAY_HELD, RELAY_CLIENT_LOST,
+	     RELAY_UPSTREAM_LOST, RELAY_BAD_REQUEST, RELAY_BAD_ANSWER };
+/* relay_upload moves the request (head and body) towards the upstream. */
+enum relay relay_upload(struct exchange *ex);
+/* relay_download moves the answer towards the client. */
+enum relay relay_download(struct exchange *ex);
+/* relay_collect reads the whole request body into the capture, for a
+ * command; RELAY_DONE, WAIT, CLIENT_LOST or BAD_REQUEST. */
+enum relay relay_collect(struct exchange *ex);
+/* These take what came in one buffer with the head; 0 or -1 (framing). */
+int relay_first_upload(struct exchange *ex);
+int relay_first_download(struct exchange *ex);
+
+/* ---- answer.c ---- */
+
+/* answer_problem makes an own answer; the step goes on to STEP_ANSWER. */
+void answer_problem(struct exchange *ex, enum problem p);
+/* answer_reply makes the answer from ex->reply; -1 when it cannot be. */
+int answer_reply(struct exchange *ex);
+
+/* ---- record.c ---- */
+
+enum record_result { RECORD_OK, RECORD_WAIT, RECORD_FAILED };
+/* record_open writes the request event of a strict exchange (or its command)
+ * and waits for its commit. */
+enum record_result record_open(struct exchange *ex, enum bus_record_kind k);
+/* record_close writes the terminal event. RECORD_WAIT for strict. */
+enum record_result record_close(struct exchange *ex);
+
+/* ---- capture.c ---- */
+
+void capture_add(struct capture *c, const char *data, size_t n, bool stable);
+void capture_fini(struct capture *c);
+
+/* ---- command.c ---- */
+
+enum flow command_run(struct exchange *ex);
+void command_forget(struct exchange *ex);
+
+#endif

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Heads on the wire: runs of received lines go on as they are, by iovec;
+ * only what ends at this hop is left out and what we owe is added. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "proxy/worker.h"
+
+#define CRLF "\r\n"
+#define SPAN(s) SPAN_LITERAL(s)
+
+/* Appends to memory that was sized beforehand. */
+struct writer {
+	char *at, *end;
+};
+
+static void
+put(struct writer *w, struct span s)
+{
+	INVARIANT((size_t)(w->end - w->at) >= s.len);
+	memcpy(w->at, s.at, s.len);
+	w->at += s.len;
+}
+
+static void
+put_str(struct writer *w, const char *s)
+{
+	put(w, span_of(s));
+}
+
+/* Is this a name that the list holds? Lists are short; length decides
+ * almost always. */
+static bool
+name_in(struct span name, const struct span *list, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (span_equal_nocase(name, list[i]))
+			return true;
+	return false;
+}
+
+static bool
+has_connection(struct message_fields f)
+{
+	return message_find(f, "connection") != NULL;
+}
+
+struct keep {
+	const struct span *replaced;	/* fields that we write ourselves */
+	size_t replaced_count;
+	bool connection;
+};
+
+static bool
+field_goes_on(struct message_fields f, size_t i, const struct keep *k)
+{
+	struct span name = f.at[i].name;
+
+	if (name_in(name, k->replaced, k->replaced_count))
+		return false;
+	return !parse_is_hop_by_hop(f, name, k->connection);
+}
+
+/* Adds the lines that go on, from `start` (the start line's first byte) to
+ * `end` (the empty line), in as few runs as there are gaps. */
+static int
+add_runs(struct out *o, const char *start, const char *end,
+	 struct message_fields f, const struct keep *k)
+{
+	const char *run = start;
+	size_t i;
+
+	for (i = 0; i < f.count; i++) {
+		const char *line = f.at[i].name.at;
+
+		if (field_goes_on(f, i, k)) {
+			if (!run)
+				run = line;
+			continue;
+		}
+		if (run && !out_add(o, run, (size_t)(line - run)))
+			return -1;
+		run = NULL;
+	}
+	if (run && !out_add(o, run, (size_t)(end - run)))
+		return -1;
+	return 0;
+}
+
+/* ---- request ---- */
+
+static const struct span request_replaced[] = {
+	{ "content-length", 14 },
+	{ "x-forwarded-for", 15 },
+	{ "host", 4 },		/* last: only for absolute-form */
+};
+
+static bool
+line_goes_as_it_is(const struct exchange *ex)
+{
+	return ex->request.ll.http_minor == 1 &&
+	       ex->request.target.at[0] != 'h' &&
+	       ex->request.target.at[0] != 'H' &&
+	       ex->target->base_path[0] == '\0';
+}
+
+static int
+add_request_line(struct exchange *ex)
+{
+	struct span path = ex->view.target;
+	char *line = arena_printf(&ex->arena, "%.*s %s%.*s HTTP/1.1\r\n",
+				  (int)ex->view.method.len,
+				  ex->view.method.at, ex->target->base_path,
+				  (int)path.len, path.at);
+
+	return line && out_add(&ex->to_upstream, line, strlen(line)) ? 0 : -1;
+}
+
+/* The field lines that a gateway owes (RFC 9110 7.6.3, RFC 7239 4). What a
+ * trusted balancer in front said stays: it is appended to, not replaced. */
+static void
+put_forwarding(struct exchange *ex, struct writer *w)
+{
+	struct message_fields f = ex->view.fields;
+	struct span client = ex->view.client, host = ex->view.host;
+	bool quoted = memchr(client.at, ':', client.len) != NULL;
+	size_t i;
+
+	put_str(w, ex->request.ll.http_minor ? "Via: 1.1" : "Via: 1.0");
+	put_str(w, " matapalo" CRLF "X-Forwarded-For: ");
+	for (i = 0; i < f.count; i++) {
+		if (!span_is_nocase(f.at[i].name, "x-forwarded-for"))
+			continue;
+		put(w, f.at[i].value);
+		put_str(w, ", ");
+	}
+	put(w, client);
+	if (!message_find(f, "x-forwarded-proto"))
+		put_str(w, CRLF "X-Forwarded-Proto: http");
+	if (host.len && !message_find(f, "x-forwarded-host")) {
+		put_str(w, CRLF "X-Forwarded-Host: ");
+		put(w, host);
+	}
+	put_str(w, CRLF "Forwarded: for=");
+	put_str(w, quoted ? "\"[" : "");
+	put(w, client);
+	put_str(w, quoted ? "]\"" : "");
+	if (host.len) {
+		put_str(w, ";host=\"");
+		put(w, host);
+		put_str(w, "\"");
+	}
+	put_str(w, ";proto=http" CRLF);
+}
+
+static void
+put_request_framing(struct exchange *ex, struct writer *w)
+{
+	bool has_length = ex->request.ll.flags & F_CONTENT_LENGTH;
+	char text[48];
+
+	if (ex->upload.framing == PARSE_CHUNKED) {
+		put_str(w, "Transfer-Encoding: chunked" CRLF);
+	} else if (has_length) {
+		snprintf(text, sizeof(text), "Content-Length: %llu" CRLF,
+			 (unsigned long long)ex->request.ll.content_length);
+		put_str(w, text);
+	}
+}
+
+static size_t
+forwarding_size(const struct exchange *ex)
+{
+	struct message_fields f = ex->view.fields;
+	size_t size = 512 + 2 * ex->view.client.len + 3 * ex->view.host.len;
+	size_t i;
+
+	for (i = 0; i < f.count; i++)
+		if (span_is_nocase(f.at[i].name, "x-forwarded-for"))
+			size += f.at[i].value.len + 2;
+	return size;
+}
+
+static int
+add_request_fields(struct exchange *ex, bool own_host)
+{
+	size_t size = forwarding_size(ex);
+	char *block = arena_alloc(&ex->arena, size), id[ID_TEXT_SIZE];
+	struct writer w = { block, block + size };
+
+	if (!block)
+		return -1;
+	if (own_host) {
+		put_str(&w, "Host: ");
+		put(&w, ex->view.host);
+		put_str(&w, CRLF);
+	}
+	put_forwarding(ex, &w);
+	/* New services get the id that joins their logs to the event; the
+	 * legacy's requests stay as they are. */
+	if (ex->target != ex->lease->rules->legacy) {
+		put_str(&w, "Matapalo-Exchange: ");
+		put_str(&w, id_text(exchange_id(ex), id));
+		put_str(&w, CRLF);
+	}
+	put_request_framing(ex, &w);
+	put_str(&w, CRLF);
+	return out_add(&ex->to_upstream, block, (size_t)(w.at - block)) ? 0 :
+									  -1;
+}
+
+int
+head_forward_request(struct exchange *ex)
+{
+	struct message_fields f = ex->view.fields;
+	const struct message_field *host = message_find(f, "host");
+	bool own_host = !host || !span_equal(host->value, ex->view.host);
+	bool as_is = line_goes_as_it_is(ex);
+	struct keep k = { request_replaced,
+			  ARRAY_SIZE(request_replaced) - (own_host ? 0 : 1),
+			  has_connection(f) };
+	const char *end, *start;
+
+	out_reset(&ex->to_upstream);
+	end = ex->request_head->data + ex->request_head_end - 2;
+	start = as_is ? ex->request.start.at : (f.count ? f.at[0].name.at :
+						end);
+	if (!as_is && add_request_line(ex))
+		return -1;
+	if (add_runs(&ex->to_upstream, start, end, f, &k))
+		return -1;
+	return add_request_fields(ex, own_host && ex->view.host.len);
+}
+
+/* ---- response ---- */
+
+bool
+head_keeps_client(const struct exchange *ex)
+{
+	return ex->keep_alive && ex->upload.done && !ex->aborted;
+}
+
+static int
+add_status_line(struct exchange *ex, const char *line)
+{
+	const char *start = ex->response.start.at - 5;	/* "HTTP/" */
+	char *own;
+
+	if (ex->response.ll.http_minor == 1)
+		return out_add(&ex->to_client, start, (size_t)(line - start)) ?
+			0 : -1;
+	own = arena_printf(&ex->arena, "HTTP/1.1%.*s",
+			   (int)(line - start - 8), start + 8);
+	return own && out_add(&ex->to_client, own, strlen(own)) ? 0 : -1;
+}
+
+/* How the answer's body is framed towards this client. */
+static void
+frame_answer(struct exchange *ex)
+{
+	bool old_client = ex->request.ll.http_minor == 0;
+
+	if (ex->download.framing == PARSE_CHUNKED)
+		ex->answer_rechunked = !old_client;
+	if (ex->download.framing == PARSE_UNTIL_CLOSE) {
+		ex->answer_rechunked = !old_client;
+		if (old_client)
+			ex->keep_alive = false;
+	}
+}
+
+static int
+add_answer_fields(struct exchange *ex)
+{
+	char *block = arena_alloc(&ex->arena, 160);
+	struct writer w = { block, block + 160 };
+
+	if (!block)
+		return -1;
+	if (!message_find(parse_fields(&ex->response), "date"))
+		put_str(&w, worker_date(ex->worker));
+	if (ex->answer_rechunked)
+		put_str(&w, "Transfer-Encoding: chunked" CRLF);
+	if (!ex->keep_alive)
+		put_str(&w, "Connection: close" CRLF);
+	put_str(&w, CRLF);
+	return out_add(&ex->to_client, block, (size_t)(w.at - block)) ? 0 : -1;
+}
+
+int
+head_forward_response(struct exchange *ex)
+{
+	struct message_fields f = parse_fields(&ex->response);
+	const char *end = ex->response_head->data + ex->response_head_end - 2;
+	const char *line = f.count ? f.at[0].name.at : end;
+	struct keep k = { NULL, 0, has_connection(f) };
+
+	frame_answer(ex);
+	if (!ex->upload.done || ex->worker->draining)
+		ex->keep_alive = false;
+	if (add_status_line(ex, line))
+		return -1;
+	if (add_runs(&ex->to_client, line, end, f, &k))
+		return -1;
+	ex->answer_started = true;
+	return add_answer_fields(ex);
+}
+
+/* 1xx goes on to HTTP/1.1 clients only (RFC 9110 15.2). */
+int
+head_forward_interim(struct exchange *ex)
+{
+	const char *start = ex->response.start.at - 5;
+	const char *end = ex->response_head->data + ex->response_head_end;
+
+	if (ex->request.ll.http_minor == 0)
+		return 0;
+	return out_add(&ex->to_client, start, (size_t)(end - start)) ? 0 : -1;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Socket calls of the data plane: one recv or sendmsg a step. */
+#include "proxy/io.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/worker.h"
+
+int
+io_add(struct worker *w, struct io *io)
+{
+	struct epoll_event ev = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.ptr = io,
+	};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, io->fd, &ev);
+}
+
+void
+io_event(struct io *io, uint32_t events)
+{
+	if (events & EPOLLIN)
+		io->readable = true;
+	if (events & EPOLLOUT)
+		io->writable = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP)) {
+		io->peer_done = true;
+		io->readable = true;	/* read up to the end */
+	}
+	if (events & EPOLLERR) {
+		io->broken = true;
+		io->readable = io->writable = true;
+	}
+}
+
+void
+io_close(struct worker *w, struct io *io)
+{
+	if (io->fd < 0)
+		return;
+	close(io->fd);		/* leaves the epoll set by itself */
+	io->fd = -1;
+	io->dead_next = w->dead;
+	w->dead = io;
+}
+
+enum io_result
+io_recv(struct io *io, struct chunk *c, size_t most)
+{
+	size_t room = chunk_room(c);
+	ssize_t n;
+
+	if (most && most < room)
+		room = most;
+	if (!io->readable || room == 0)
+		return IO_WAIT;
+	do {
+		n = recv(io->fd, c->data + c->end, room, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		c->end += (size_t)n;
+		/* A short read has emptied the socket: the next byte brings
+		 * a new edge. Not so after a FIN, which has had its edge. */
+		if ((size_t)n < room && !io->peer_done)
+			io->readable = false;
+		return IO_OK;
+	}
+	if (n == 0) {
+		io->readable = false;
+		io->peer_done = true;
+		return IO_EOF;
+	}
+	io->readable = false;
+	if (errno == EAGAIN || errno == EWOULDBLOCK)
+		return IO_WAIT;
+	io->broken = true;
+	return IO_BROKEN;
+}
+
+static void
+out_advance(struct out *o, size_t n)
+{
+	o->sent_bytes += n;
+	while (n > 0 && n >= o->iov[o->at].iov_len) {
+		n -= o->iov[o->at].iov_len;
+		o->at++;
+	}
+	if (n > 0) {
+		o->iov[o->at].iov_base = (char *)o->iov[o->at].iov_base + n;
+		o->iov[o->at].iov_len -= n;
+	}
+}
+
+enum io_result
+out_flush(struct io *io, struct out *o)
+{
+	while (out_pending(o)) {
+		struct msghdr msg = {
+			.msg_iov = o->iov + o->at,
+			.msg_iovlen = (size_t)(o->count - o->at),
+		};
+		ssize_t n;
+
+		if (io->broken)
+			return IO_BROKEN;
+		if (!io->writable)
+			return IO_WAIT;
+		n = sendmsg(io->fd, &msg, MSG_NOSIGNAL);
+		if (n >= 0) {
+			out_advance(o, (size_t)n);
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			io->writable = false;
+			return IO_WAIT;
+		} else if (errno != EINTR) {
+			io->broken = true;
+			return IO_BROKEN;
+		}
+	}
+	out_reset(o);
+	return IO_OK;
+}

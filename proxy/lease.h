@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a worker holds a rule set: counted without atomics per exchange. */
+#ifndef PROXY_LEASE_H
+#define PROXY_LEASE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal/journal.h"
+#include "rules/rules.h"
+
+struct pool;
+struct rule_stats;
+struct worker;
+
+/* The process's newest rules; workers look at the generation only. */
+struct rules_holder {
+	pthread_mutex_t lock;
+	struct rules *current;		/* one reference */
+	_Atomic uint64_t generation;
+};
+
+/* rules_holder_swap takes the reference of `rules`. Any thread. */
+void rules_holder_swap(struct rules_holder *h, struct rules *rules);
+/* rules_holder_get returns a reference of the caller's own. */
+struct rules *rules_holder_get(struct rules_holder *h,
+			       uint64_t *generation);
+
+/* One worker's view of one rule set. It is given back through the worker's
+ * journal queue: records pushed before may still point into the rules. */
+struct lease {
+	struct journal_item item;
+	struct rules *rules;
+	unsigned exchanges;		/* running under these rules */
+	struct pool ***pools;		/* [target index][address] */
+	struct rule_stats **stats;	/* [rule index] */
+	struct lease *next;
+};
+
+/* lease_refresh makes w->lease the newest set when there is a newer one. */
+void lease_refresh(struct worker *w);
+/* lease_collect gives back superseded leases that nothing runs under. */
+void lease_collect(struct worker *w);
+void lease_fini(struct worker *w);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bind and listen: TCP with SO_REUSEPORT, Unix sockets with a check for a
+ * live predecessor. */
+#include "proxy/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 4096
+
+static int
+unix_is_alive(const struct sockaddr_un *sun)
+{
+	int alive, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	alive = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0;
+	close(fd);
+	return alive;
+}
+
+static int
+listen_unix(const char *path, struct listen_address *out, struct error *err)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int fd;
+
+	if (strlen(path) >= sizeof(sun.sun_path))
+		return error_set(err, "listen address unix:%s: the path is "
+				 "longer than %zu bytes", path,
+				 sizeof(sun.sun_path) - 1);
+	strncpy(sun.sun_path, path, sizeof(sun.sun_path) - 1);
+	if (unix_is_alive(&sun))
+		return error_set(err, "listen address unix:%s: another "
+				 "process is listening there", path);
+	(void)unlink(path);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sun, sizeof(sun)) ||
+	    listen(fd, BACKLOG)) {
+		error_set(err, "listen address unix:%s: %s", path,
+			  strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	out->fds[out->fd_count++] = fd;
+	snprintf(out->unix_path, sizeof(out->unix_path), "%s", path);
+	snprintf(out->text, sizeof(out->text), "unix:%.200s", path);
+	return 0;
+}
+
+static int
+split(const char *address, char *host, size_t host_size, const char **port)
+{
+	const char *colon = strrchr(address, ':');
+	size_t n;
+
+	if (!colon || colon == address)
+		return -1;
+	n = (size_t)(colon - address);
+	if (address[0] == '[') {
+		if (address[n - 1] != ']' || n < 3)
+			return -1;
+		address++;
+		n -= 2;
+	}
+	if (n >= host_size)
+		return -1;
+	memcpy(host, address, n);
+	host[n] = '\0';
+	*port = colon + 1;
+	return 0;
+}
+
+static int
+bind_tcp(const struct addrinfo *ai)
+{
+	int one = 1, fd, e;
+
+	fd = socket(ai->ai_family,
+		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) ||
+	    bind(fd, ai->ai_addr, ai->ai_addrlen) || listen(fd, BACKLOG)) {
+		e = errno;
+		close(fd);
+		errno = e;
+		return -1;
+	}
+	return fd;
+}
+
+/* With port 0 the first socket gets one from the kernel and the others
+ * take the same. */
+static void
+resolve_port(int fd, struct addrinfo *ai, struct listen_address *out)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	char host[64], port[16];
+
+	if (getsockname(fd, (struct sockaddr *)&ss, &len) ||
+	    getnameinfo((struct sockaddr *)&ss, len, host, sizeof(host), port,
+			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
+		return;
+	memcpy(ai->ai_addr, &ss, ai->ai_addrlen);
+	snprintf(out->text, sizeof(out->text),
+		 strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+static int
+listen_tcp(const char *address, struct addrinfo *ai, unsigned sockets,
+	   struct listen_address *out, struct error *err)
+{
+	while (out->fd_count < sockets) {
+		int fd = bind_tcp(ai);
+
+		if (fd < 0)
+			return error_set(err, "listen address %s: %s",
+					 address, strerror(errno));
+		out->fds[out->fd_count++] = fd;
+		if (out->fd_count == 1)
+			resolve_port(fd, ai, out);
+	}
+	return 0;
+}
+
+int
+listen_open(const char *address, unsigned sockets, struct listen_address *out,
+	    struct error *err)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
+	struct addrinfo *ai;
+	const char *port;
+	char host[128];
+	int e;
+
+	memset(out, 0, sizeof(*out));
+	if (!strncmp(address, "unix:", 5))
+		return listen_unix(address + 5, out, err);
+	if (split(address, host, sizeof(host), &port))
+		return error_set(err, "listen address %s: expected ADDR:PORT, "
+				 "[V6]:PORT or unix:PATH", address);
+	e = getaddrinfo(host, port, &hints, &ai);
+	if (e)
+		return error_set(err, "listen address %s: %s", address,
+				 gai_strerror(e));
+	e = listen_tcp(address, ai, sockets, out, err);
+	freeaddrinfo(ai);
+	return e;
+}

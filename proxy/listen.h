@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Listening sockets from addresses in text. */
+#ifndef PROXY_LISTEN_H
+#define PROXY_LISTEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+#define LISTEN_TEXT_MAX 256
+
+/* One --listen address: `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. A TCP
+ * address has one socket a worker (SO_REUSEPORT), a Unix path one that all
+ * workers share. */
+struct listen_address {
+	char text[LISTEN_TEXT_MAX];	/* as bound: a port of 0 resolved */
+	char unix_path[LISTEN_TEXT_MAX];	/* "" for TCP */
+	int fds[64];
+	unsigned fd_count;
+};
+
+/* listen_open binds `sockets` sockets (one for a Unix path). The fds are the
+ * caller's. 0 or -1 with err. */
+MUST_CHECK int listen_open(const char *address, unsigned sockets,
+			   struct listen_address *out, struct error *err);
+
+#endif

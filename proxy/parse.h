@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* HTTP/1.x heads and chunked bodies over strict llhttp (RFC 9112). */
+#ifndef PROXY_PARSE_H
+#define PROXY_PARSE_H
+
+#include <llhttp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/message.h"
+#include "proxy/problem.h"
+
+#define PARSE_FIELDS_MAX 256u
+#define PARSE_TARGET_MAX (16u * 1024u)
+
+enum parse_result { PARSE_MORE, PARSE_HEAD, PARSE_DONE, PARSE_BAD };
+enum parse_framing { PARSE_NO_BODY, PARSE_LENGTH, PARSE_CHUNKED,
+		     PARSE_UNTIL_CLOSE };
+
+/* Spans point into the buffer that was given; parse_rebase moves them when
+ * the buffer moved. Fields live in the arena. One worker. */
+struct parse {
+	llhttp_t ll;
+	struct arena *arena;
+	struct message_field *fields;
+	unsigned field_count, field_cap;
+	struct span start;	/* method, or status line from "HTTP/" on */
+	struct span target;	/* requests */
+	bool in_value, head_done, message_done, overflow, folded;
+	char *body_to;		/* where decoded chunk data is gathered */
+	size_t body_len;
+	unsigned trailer_fields;
+};
+
+void parse_init_request(struct parse *p, struct arena *a);
+void parse_init_response(struct parse *p, struct arena *a);
+/* parse_head eats [data, data+n); *used bytes were taken. PARSE_HEAD when
+ * the head is complete (used ends behind its empty line). */
+enum parse_result parse_head(struct parse *p, const char *data, size_t n,
+			     size_t *used);
+void parse_rebase(struct parse *p, const char *from, const char *to);
+/* parse_chunked decodes in place: data bytes are gathered from data on,
+ * *body_len of them. PARSE_DONE behind the last chunk and its trailers. */
+enum parse_result parse_chunked(struct parse *p, char *data, size_t n,
+				size_t *used, size_t *body_len);
+
+/* parse_check_request: what llhttp leaves to its user. `from` is the first
+ * byte of the message. Returns 0, or -1 with the problem. */
+int parse_check_request(const struct parse *p, enum problem *why);
+/* parse_check_response: 0 or -1. */
+int parse_check_response(const struct parse *p);
+/* Framing by RFC 9112 6.3. */
+enum parse_framing parse_request_framing(const struct parse *p);
+/* F_SKIPBODY must be set in ll.flags when it answers HEAD. */
+enum parse_framing parse_response_framing(const struct parse *p);
+
+static inline struct message_fields
+parse_fields(const struct parse *p)
+{
+	return (struct message_fields){ p->fields, p->field_count };
+}
+
+/* Hop-by-hop: may this field go on to the next hop? (RFC 9110 7.6.1).
+ * `connection` says whether any Connection field stands in the message. */
+bool parse_is_hop_by_hop(struct message_fields fields, struct span name,
+			 bool connection);
+
+#endif

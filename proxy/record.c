@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies an exchange into one flat record and pushes it into the worker's
+ * ring; the encoding happens on the journal's thread. */
+#include "proxy/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "rules/rules.h"
+
+static void
+box_free(struct record_box *box)
+{
+	free(box->heap[0]);
+	free(box->heap[1]);
+	free(box);
+}
+
+/* ---- back from the journal ---- */
+
+static void
+record_arrived(struct worker *w, struct mail *m)
+{
+	struct record_box *box = (struct record_box *)((char *)m -
+			offsetof(struct record_box, mail));
+	struct exchange *ex = box->ex;
+	enum journal_status status = box->status;
+
+	(void)w;
+	box_free(box);
+	INVARIANT(ex->commit_pending);
+	ex->commit_pending = false;
+	if (status != JOURNAL_COMMITTED)
+		ex->commit_failed = true;
+	exchange_run(ex);
+}
+
+static void
+record_committed(struct bus_record *r, enum journal_status status)
+{
+	((struct record_box *)r)->status = status;
+}
+
+/* On the writer's thread, and the last call there. */
+static void
+record_release(struct bus_record *r)
+{
+	struct record_box *box = (struct record_box *)r;
+
+	if (!box->ex) {
+		box_free(box);
+		return;
+	}
+	box->mail.handle = record_arrived;
+	worker_mail(box->worker, &box->mail);
+}
+
+/* ---- the flat copy ---- */
+
+/* Appends to the box's memory, which was sized for everything. */
+struct flat {
+	char *at, *end;
+};
+
+static struct span
+flat_copy(struct flat *f, struct span s)
+{
+	struct span out = { f->at, s.len };
+
+	if (s.len == 0)
+		return (struct span){ "", 0 };
+	INVARIANT((size_t)(f->end - f->at) >= s.len);
+	memcpy(f->at, s.at, s.len);
+	f->at += s.len;
+	return out;
+}
+
+static void *
+flat_take(struct flat *f, size_t n)
+{
+	void *p = f->at;
+
+	INVARIANT((size_t)(f->end - f->at) >= n);
+	f->at += n;
+	return p;
+}
+
+static size_t
+fields_size(struct message_fields f)
+{
+	size_t i, n = f.count * sizeof(struct message_field);
+
+	for (i = 0; i < f.count; i++)
+		n += f.at[i].name.len + f.at[i].value.len;
+	return n;
+}
+
+static struct message_fields
+fields_copy(struct flat *flat, struct message_field *to,
+	    struct message_fields f)
+{
+	size_t i;
+
+	for (i = 0; i < f.count; i++) {
+		to[i].name = flat_copy(flat, f.at[i].name);
+		to[i].value = flat_copy(flat, f.at[i].value);
+	}
+	return (struct message_fields){ to, f.count };
+}
+
+/* A captured body longer than the rule keeps (commands collect more). */
+static void
+body_cut(struct bus_body *b, size_t limit)
+{
+	struct digest_stream *d;
+
+	if (b->bytes.len <= limit)
+		return;
+	d = digest_stream_new();
+	if (d) {
+		digest_stream_add(d, b->bytes.at, b->bytes.len);
+		digest_stream_end(d, b->digest);
+		digest_stream_free(&d);
+	}
+	b->bytes.len = limit;
+	b->truncated = true;
+}
+
+/* Takes over the heap part; a borrowed first part is copied. */
+static void
+body_take(struct record_box *box, int side, struct flat *flat,
+	  struct capture *c, uint64_t true_bytes, struct bus_body *out)
+{
+	out->true_bytes = true_bytes;
+	out->truncated = c->truncated;
+	if (c->digest)
+		digest_stream_end(c->digest, out->digest);
+	if (c->first.at) {
+		out->bytes = flat_copy(flat, c->first);
+		return;
+	}
+	out->bytes = (struct span){ c->heap ? c->heap : "", c->len };
+	box->heap[side] = c->heap;
+	c->heap = NULL;
+	c->len = c->cap = 0;
+}
+
+static size_t
+record_size(const struct exchange *ex)
+{
+	const struct message_request *v = &ex->view;
+
+	return sizeof(struct record_box) + fields_size(v->fields) +
+	       fields_size(ex->answer_fields) + v->method.len +
+	       v->target.len + v->host.len + v->client.len +
+	       ex->upload_capture.first.len +
+	       ex->download_capture.first.len + 1536;
+}
+
+static struct span
+trace_field(struct flat *flat, struct message_fields f, const char *name)
+{
+	const struct message_field *m = message_find(f, name);
+
+	/* Longer than the standard allows: not a trace context. */
+	return m && m->value.len <= 512 ? flat_copy(flat, m->value) :
+					  (struct span){ "", 0 };
+}
+
+static void
+copy_request(struct bus_record *r, struct flat *flat,
+	     struct message_field *table, const struct message_request *v)
+{
+	size_t path_len = v->path.len;
+
+	r->request.method = flat_copy(flat, v->method);
+	r->request.target = flat_copy(flat, v->target);
+	r->request.path = (struct span){ r->request.target.at, path_len };
+	if (v->query.len)
+		r->request.query = (struct span){
+			r->request.target.at + path_len + 1, v->query.len };
+	r->request.host = flat_copy(flat, v->host);
+	r->request.client = flat_copy(flat, v->client);
+	r->request.fields = fields_copy(flat, table, v->fields);
+}
+
+/* Names are copied: the rules may be gone before the record is written. */
+static void
+copy_route(struct bus_record *r, struct flat *flat,
+	   const struct exchange *ex)
+{
+	const struct router_decision *d = &ex->decision;
+	const struct rules_rule *rule = d->rule;
+
+	r->rule = span_of(rule->name);
+	r->stage = span_of(rules_stage_name(rule->stage));
+	r->path_template = span_of(rule->path_template);
+	r->target = ex->target ? span_of(ex->target->name) :
+				 (struct span){ "", 0 };
+	if (ex->target && ex->target->kind == RULES_TARGET_COMMAND)
+		r->command = span_of(ex->target->command);
+	if (ex->upstream_text)
+		r->upstream = flat_copy(flat, span_of(ex->upstream_text));
+	if (d->shadow)
+		r->shadow = span_of(d->shadow->name);
+	r->redact = &ex->lease->rules->redact;
+	r->strict = d->strict;
+}
+
+static struct record_box *
+box_new(struct exchange *ex, enum bus_record_kind kind, struct flat *flat)
+{
+	size_t size = record_size(ex);
+	struct record_box *box = malloc(size);
+	struct bus_record *r;
+
+	if (!box)
+		return NULL;
+	memset(box, 0, sizeof(*box));
+	*flat = (struct flat){ (char *)(box + 1), (char *)box + size };
+	r = &box->record;
+	bus_record_init(r, kind, &ex->worker->proxy->source);
+	r->committed = record_committed;
+	r->release = record_release;
+	r->exchange_id = *exchange_id(ex);
+	r->event_id = id_make();
+	r->started_us = ex->started_wall_us;
+	box->worker = ex->worker;
+	return box;
+}
+
+static void
+copy_both(struct record_box *box, struct flat *flat, struct exchange *ex)
+{
+	struct bus_record *r = &box->record;
+	size_t request_n = ex->view.fields.count;
+	struct message_field *table;
+
+	/* Tables first: what follows them has no alignment to keep. */
+	table = flat_take(flat, (request_n + ex->answer_fields.count) *
+				sizeof(*table));
+	copy_request(r, flat, table, &ex->view);
+	copy_route(r, flat, ex);
+	r->traceparent = trace_field(flat, ex->view.fields, "traceparent");
+	if (r->traceparent.len)
+		r->tracestate = trace_field(flat, ex->view.fields,
+					    "tracestate");
+	if (r->kind == BUS_RECORD_EXCHANGE)
+		r->response = fields_copy(flat, table + request_n,
+					  ex->answer_fields);
+}
+
+/* Pushes; an exchange that waits must get through even when the ring is
+ * full, others are counted and dropped. */
+static enum record_result
+box_push(struct record_box *box, struct exchange *ex, bool wait)
+{
+	struct worker *w = ex->worker;
+
+	if (wait) {
+		box->ex = ex;
+		box->record.item.urgent = true;
+		ex->commit_pending = true;
+	}
+	if (journal_push(w->queue, &box->record.item))
+		return wait ? RECORD_WAIT : RECORD_OK;
+	if (wait) {
+		journal_post(w->proxy->journal, &box->record.item);
+		return RECORD_WAIT;
+	}
+	counter_inc(COUNTER_DROPPED_RING_FULL);
+	box_free(box);
+	return RECORD_OK;
+}
+
+enum record_result
+record_open(struct exchange *ex, enum bus_record_kind kind)
+{
+	struct flat flat;
+	struct record_box *box = box_new(ex, kind, &flat);
+	struct bus_record *r;
+
+	if (!box)
+		return RECORD_FAILED;
+	r = &box->record;
+	copy_both(box, &flat, ex);
+	r->status = 0;
+	r->request_body.bytes = (struct span){ "", 0 };
+	if (kind == BUS_RECORD_COMMAND) {
+		/* Borrowed: the exchange waits, so its body stays. */
+		struct capture *c = &ex->upload_capture;
+
+		r->request_body.bytes = c->first.at ? c->first :
+			(struct span){ c->heap ? c->heap : "", c->len };
+		r->request_body.true_bytes = ex->upload.true_bytes;
+	}
+	ex->opened = true;
+	return box_push(box, ex, true);
+}
+
+enum record_result
+record_close(struct exchange *ex)
+{
+	const struct rules_rule *rule = ex->decision.rule;
+	bool wait = ex->decision.strict && ex->held;
+	struct flat flat;
+	struct record_box *box = box_new(ex, BUS_RECORD_EXCHANGE, &flat);
+	struct bus_record *r;
+
+	if (!box) {
+		counter_inc(COUNTER_DROPPED_MEMORY);
+		return RECORD_FAILED;
+	}
+	r = &box->record;
+	copy_both(box, &flat, ex);
+	body_take(box, 0, &flat, &ex->upload_capture, ex->upload.true_bytes,
+		  &r->request_body);
+	body_take(box, 1, &flat, &ex->download_capture,
+		  ex->download.true_bytes, &r->response_body);
+	body_cut(&r->request_body, rule->record_body_bytes);
+	body_cut(&r->response_body, rule->record_body_bytes);
+	r->status = ex->status;
+	r->connect_us = ex->connect_us;
+	r->first_byte_us = ex->first_byte_us;
+	r->total_us = exchange_elapsed_us(ex);
+	r->opened = ex->opened && !ex->commit_failed;
+	r->outcome = ex->aborted ? BUS_OUTCOME_ABORTED : BUS_OUTCOME_RESPONSE;
+	r->answered_by_proxy = ex->problem != PROBLEM_NONE;
+	r->fell_back = ex->fell_back;
+	if (ex->problem != PROBLEM_NONE)
+		r->error = span_of(problem_row(ex->problem)->code);
+	return box_push(box, ex, wait);
+}

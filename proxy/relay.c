@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bodies between two sockets: one buffer each way, refilled only when it
+ * has been sent on, so that a slow side slows the other (back-pressure). */
+#include <stdio.h>
+
+#include "base/invariant.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+/* One direction, so that both can share the code. */
+struct lane {
+	struct exchange *ex;
+	struct body *body;
+	struct parse *parse;
+	struct capture *capture;
+	struct out *out;
+	bool rechunk;
+};
+
+static struct lane
+lane_up(struct exchange *ex)
+{
+	return (struct lane){ ex, &ex->upload, &ex->request,
+			      &ex->upload_capture, &ex->to_upstream,
+			      ex->upload.framing == PARSE_CHUNKED };
+}
+
+static struct lane
+lane_down(struct exchange *ex)
+{
+	return (struct lane){ ex, &ex->download, &ex->response,
+			      &ex->download_capture, &ex->to_client,
+			      ex->answer_rechunked };
+}
+
+static bool
+lane_send(struct lane *l, const char *data, size_t n, bool stable)
+{
+	struct body *b = l->body;
+
+	b->true_bytes += n;
+	if (l->ex->decision.record)
+		capture_add(l->capture, data, n, stable);
+	if (!l->rechunk)
+		return out_add(l->out, data, n);
+	if (n == 0)
+		return true;
+	return out_add(l->out, b->size_line,
+		       (size_t)snprintf(b->size_line, sizeof(b->size_line),
+					"%zx\r\n", n)) &&
+	       out_add(l->out, data, n) && out_add(l->out, "\r\n", 2);
+}
+
+static bool
+lane_end(struct lane *l)
+{
+	l->body->done = true;
+	return !l->rechunk || out_add(l->out, "0\r\n\r\n", 5);
+}
+
+static int
+lane_take_length(struct lane *l, struct chunk *c, bool stable)
+{
+	size_t n = c->end - c->at;
+
+	if (n > l->body->left)
+		n = (size_t)l->body->left;
+	l->body->left -= n;
+	if (!lane_send(l, c->data + c->at, n, stable))
+		return -1;
+	c->at += n;
+	return l->body->left == 0 && !lane_end(l) ? -1 : 0;
+}
+
+static int
+lane_take_chunked(struct lane *l, struct chunk *c, bool stable)
+{
+	char *data = c->data + c->at;
+	size_t used, len;
+	enum parse_result r;
+
+	r = parse_chunked(l->parse, data, c->end - c->at, &used, &len);
+	if (r == PARSE_BAD || !lane_send(l, data, len, stable))
+		return -1;
+	c->at += used;
+	return r == PARSE_DONE && !lane_end(l) ? -1 : 0;
+}
+
+/* lane_take moves what the chunk holds of this body to the output. */
+static int
+lane_take(struct lane *l, struct chunk *c, bool stable)
+{
+	size_t n = c->end - c->at;
+
+	if (l->body->done)
+		return 0;
+	switch (l->body->framing) {
+	case PARSE_NO_BODY:
+		return lane_end(l) ? 0 : -1;
+	case PARSE_LENGTH:
+		return lane_take_length(l, c, stable);
+	case PARSE_CHUNKED:
+		return lane_take_chunked(l, c, stable);
+	case PARSE_UNTIL_CLOSE:
+		c->at = c->end;
+		return lane_send(l, c->data + c->end - n, n, stable) ? 0 : -1;
+	}
+	return -1;
+}
+
+int
+relay_first_upload(struct exchange *ex)
+{
+	struct lane l = lane_up(ex);
+
+	return lane_take(&l, ex->request_head, true);
+}
+
+int
+relay_first_download(struct exchange *ex)
+{
+	struct lane l = lane_down(ex);
+
+	return lane_take(&l, ex->response_head, true);
+}
+
+/* lane_fill receives the next piece. A body that is known to be short gets
+ * a small buffer. */
+static enum io_result
+lane_fill(struct lane *l, struct io *io)
+{
+	struct body *b = l->body;
+	struct chunk_pool *pool = &l->ex->worker->chunks;
+	size_t most = 0;
+
+	if (!b->chunk) {
+		b->chunk = chunk_take(pool, b->framing == PARSE_LENGTH &&
+					    b->left <= CHUNK_SMALL_BYTES ?
+					    CHUNK_SMALL_BYTES :
+					    CHUNK_LARGE_BYTES);
+		if (!b->chunk)
+			return IO_BROKEN;
+	}
+	if (b->chunk->at == b->chunk->end)
+		b->chunk->at = b->chunk->end = 0;
+	if (b->framing == PARSE_LENGTH)
+		most = b->left < b->chunk->size ? (size_t)b->left : 0;
+	return io_recv(io, b->chunk, most);
+}
+
+static void
+progress(struct exchange *ex)
+{
+	exchange_deadline(ex, ex->target ? ex->target->idle_ms : 0);
+}
+
+enum relay
+relay_upload(struct exchange *ex)
+{
+	struct lane l = lane_up(ex);
+
+	for (;;) {
+		switch (out_flush(&ex->upstream->io, &ex->to_upstream)) {
+		case IO_WAIT:
+			return RELAY_WAIT;
+		case IO_EOF:
+		case IO_BROKEN:
+			return RELAY_UPSTREAM_LOST;
+		case IO_OK:
+			break;
+		}
+		if (ex->upload.done)
+			return RELAY_DONE;
+		switch (lane_fill(&l, &ex->client->io)) {
+		case IO_WAIT:
+			return RELAY_WAIT;
+		case IO_EOF:
+		case IO_BROKEN:
+			return RELAY_CLIENT_LOST;
+		case IO_OK:
+			break;
+		}
+		ex->upload_replayable = false;
+		if (lane_take(&l, ex->upload.chunk, false))
+			return RELAY_BAD_REQUEST;
+		progress(ex);
+	}
+}
+
+enum relay
+relay_collect(struct exchange *ex)
+{
+	struct lane l = lane_up(ex);
+
+	while (!ex->upload.done) {
+		out_reset(&ex->to_upstream);
+		switch (lane_fill(&l, &ex->client->io)) {
+		case IO_WAIT:
+			return RELAY_WAIT;
+		case IO_EOF:
+		case IO_BROKEN:
+			return RELAY_CLIENT_LOST;
+		case IO_OK:
+			break;
+		}
+		if (lane_take(&l, ex->upload.chunk, false))
+			return RELAY_BAD_REQUEST;
+		if (ex->upload_capture.truncated)
+			break;
+	}
+	out_reset(&ex->to_upstream);
+	return RELAY_DONE;
+}
+
+/* The strict class keeps back the end of the answer until the terminal event
+ * is on disk: what completed the answer is not sent yet. */
+static bool
+must_hold(const struct exchange *ex)
+{
+	return ex->download.done && ex->decision.record &&
+	       ex->decision.strict && !ex->recorded && !ex->rejected;
+}
+
+static enum relay
+download_more(struct lane *l)
+{
+	struct exchange *ex = l->ex;
+
+	switch (lane_fill(l, &ex->upstream->io)) {
+	case IO_WAIT:
+		return RELAY_WAIT;
+	case IO_EOF:
+		if (ex->download.framing != PARSE_UNTIL_CLOSE)
+			return RELAY_UPSTREAM_LOST;
+		return lane_end(l) ? RELAY_DONE : RELAY_UPSTREAM_LOST;
+	case IO_BROKEN:
+		return RELAY_UPSTREAM_LOST;
+	case IO_OK:
+		break;
+	}
+	progress(ex);
+	return lane_take(l, ex->download.chunk, false) ? RELAY_BAD_ANSWER :
+							 RELAY_DONE;
+}
+
+enum relay
+relay_download(struct exchange *ex)
+{
+	struct lane l = lane_down(ex);
+	enum relay r;
+
+	for (;;) {
+		if (must_hold(ex)) {
+			ex->held = true;
+			return RELAY_HELD;
+		}
+		switch (out_flush(&ex->client->io, &ex->to_client)) {
+		case IO_WAIT:
+			return RELAY_WAIT;
+		case IO_EOF:
+		case IO_BROKEN:
+			return RELAY_CLIENT_LOST;
+		case IO_OK:
+			break;
+		}
+		if (ex->download.done)
+			return RELAY_DONE;
+		r = download_more(&l);
+		if (r != RELAY_DONE)
+			return r;
+	}
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The rules file over its life: first load, change, reload, and what the
+ * shadow and the adapters have to know of it. */
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "proxy/run.h"
+
+static struct rules *
+load(const struct run *r, struct error *err)
+{
+	const struct console_settings *s = r->settings;
+
+	return s->rules ? rules_load_file(s->rules, err) :
+			  rules_from_legacy(s->legacy, err);
+}
+
+/* Which durability class each rule runs in is printed, never silent. */
+static void
+announce(const struct rules *rules)
+{
+	static const char *const words[] = {
+		[RULES_DURABILITY_BOUNDED] = "bounded",
+		[RULES_DURABILITY_STRICT] = "strict",
+	};
+	size_t i;
+
+	for (i = 0; i < rules->rule_count; i++) {
+		const struct rules_rule *u = &rules->rules[i];
+
+		log_info("rules.rule",
+			 "%s: stage %s, durability %s for safe methods and "
+			 "%s for others", u->name, rules_stage_name(u->stage),
+			 words[u->durability_safe],
+			 words[u->durability_unsafe]);
+	}
+}
+
+static void
+adopt(struct run *r, struct rules *rules)
+{
+	announce(rules);
+	pthread_mutex_lock(&r->reload_lock);
+	r->rules_loaded_us = clock_wall_us();
+	r->rules_error[0] = '\0';
+	pthread_mutex_unlock(&r->reload_lock);
+	rules_holder_swap(&r->proxy.rules, rules);
+}
+
+int
+reload_first(struct run *r)
+{
+	struct error err = { 0 };
+	char text[ERROR_TEXT_MAX + 300];
+	struct rules *rules = load(r, &err);
+
+	if (!rules) {
+		fprintf(stderr, "matapalo: %s\n",
+			error_format(&err, r->settings->rules, text,
+				     sizeof(text)));
+		return -1;
+	}
+	adopt(r, rules);
+	return 0;
+}
+
+void
+reload_rules(struct run *r)
+{
+	struct error err = { 0 };
+	char text[ERROR_TEXT_MAX + 300];
+	struct rules *rules;
+	unsigned i;
+
+	if (!r->settings->rules)
+		return;
+	rules = load(r, &err);
+	if (!rules) {
+		error_format(&err, r->settings->rules, text, sizeof(text));
+		counter_inc(COUNTER_RULES_REFUSED);
+		log_error("rules.reload-failed",
+			  "the old rules go on; %s", text);
+		pthread_mutex_lock(&r->reload_lock);
+		snprintf(r->rules_error, sizeof(r->rules_error), "%s", text);
+		pthread_mutex_unlock(&r->reload_lock);
+		return;
+	}
+	adopt(r, rules);
+	counter_inc(COUNTER_RULES_RELOADED);
+	for (i = 0; i < r->worker_count; i++)
+		worker_wake(&r->workers[i]);
+	reload_publish(r);
+	log_info("rules.reloaded", "%s: new rules are in force",
+		 r->settings->rules);
+}
+
+/* ---- shadow ---- */
+
+/* A plan and the reference that keeps its strings alive. */
+struct plan_memory {
+	struct rules *rules;
+	struct shadow_rule list[];
+};
+
+static void
+plan_release(void *arg)
+{
+	struct plan_memory *m = arg;
+
+	rules_unref(&m->rules);
+	free(m);
+}
+
+static void
+plan_target(struct shadow_rule *out, const struct rules_target *t)
+{
+	out->target = t->name;
+	if (t->kind == RULES_TARGET_COMMAND) {
+		out->command = t->command;
+		out->timeout_ms = t->reply_within_ms;
+		return;
+	}
+	out->url = t->url;
+	out->timeout_ms = t->total_ms ? t->total_ms : t->head_ms;
+	if (t->addresses[0].addr.ss_family == AF_UNIX)
+		out->unix_path = t->addresses[0].text + strlen("unix:");
+}
+
+static void
+plan_rule(struct shadow_rule *out, const struct rules_rule *u,
+	  const struct rules_target *candidate)
+{
+	const struct rules_compare *c = &u->compare;
+
+	*out = (struct shadow_rule){
+		.name = u->name,
+		.unsafe_allowed = u->shadow_unsafe,
+		.ignore = c->ignore,
+		.ignore_count = c->ignore_count,
+		.headers = c->headers,
+		.header_count = c->header_count,
+		.tolerance = (const void *)c->tolerance,
+		.tolerance_count = c->tolerance_count,
+		.unordered = (const void *)c->unordered,
+		.unordered_count = c->unordered_count,
+	};
+	plan_target(out, candidate);
+}
+
+static void
+publish_shadow(struct run *r, struct rules *rules)
+{
+	struct plan_memory *m;
+	struct shadow_plan plan = { 0 };
+	size_t i;
+
+	m = calloc(1, sizeof(*m) + rules->rule_count * sizeof(m->list[0]));
+	if (!m) {
+		log_error("shadow.no-memory", "the old plan goes on");
+		return;
+	}
+	m->rules = rules_ref(rules);
+	for (i = 0; i < rules->rule_count; i++) {
+		const struct rules_rule *u = &rules->rules[i];
+		const struct rules_target *t =
+			u->stage == RULES_STAGE_SHADOW ? u->target : u->shadow;
+
+		if (t)
+			plan_rule(&m->list[plan.count++], u, t);
+	}
+	plan.rules = m->list;
+	plan.release = plan_release;
+	plan.arg = m;
+	shadow_set_plan(r->shadow, &plan);
+}
+
+/* ---- adapters ---- */
+
+static void
+publish_adapters(struct run *r, const struct rules *rules)
+{
+	struct adapter_config *list;
+	size_t i;
+
+	list = calloc(rules->adapter_count + 1, sizeof(*list));
+	if (!list)
+		return;
+	for (i = 0; i < rules->adapter_count; i++) {
+		const struct rules_adapter *a = &rules->adapters[i];
+
+		list[i] = (struct adapter_config){
+			.name = a->name,
+			.kind = a->kind,
+			.type_filter = a->type_filter,
+			.subject_filter = a->subject_filter,
+			.settings = (const void *)a->settings,
+			.setting_count = a->setting_count,
+		};
+	}
+	adapter_host_set(r->adapters, list, rules->adapter_count);
+	free(list);
+}
+
+void
+reload_publish(struct run *r)
+{
+	struct rules *rules = rules_holder_get(&r->proxy.rules, NULL);
+
+	publish_shadow(r, rules);
+	publish_adapters(r, rules);
+	rules_unref(&rules);
+}
+
+/* ---- watching the file ---- */
+
+int
+reload_watch(const struct run *r)
+{
+	char copy[4096];
+	int fd;
+
+	if (!r->settings->rules)
+		return -1;
+	snprintf(copy, sizeof(copy), "%s", r->settings->rules);
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (fd >= 0 && inotify_add_watch(fd, dirname(copy),
+					 IN_CLOSE_WRITE | IN_MOVED_TO) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	if (fd < 0)
+		log_warn("rules.not-watched", "changes of %s need a SIGHUP",
+			 r->settings->rules);
+	return fd;
+}
+
+bool
+reload_changed(const struct run *r, int fd)
+{
+	_Alignas(struct inotify_event) char events[4096];
+	char copy[4096];
+	const char *name;
+	bool changed = false;
+	ssize_t n, at;
+
+	snprintf(copy, sizeof(copy), "%s", r->settings->rules);
+	name = basename(copy);
+	while ((n = read(fd, events, sizeof(events))) > 0) {
+		for (at = 0; at < n;) {
+			const struct inotify_event *e =
+				(const void *)(events + at);
+
+			if (e->len && !strcmp(e->name, name))
+				changed = true;
+			at += (ssize_t)(sizeof(*e) + e->len);
+		}
+	}
+	return changed;
+}

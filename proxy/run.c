@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starts the parts in order of dependency, serves, stops them in reverse. */
+#include "proxy/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "proxy/stats.h"
+
+#define QUEUE_CAPACITY 16384u
+#define WORKERS_MAX 64u
+#define EXIT_UNUSABLE 2
+
+/* ---- parts, in order ---- */
+
+static int
+start_data(struct run *r, struct error *err)
+{
+	char path[sizeof(r->data) + 32];
+
+	snprintf(r->data, sizeof(r->data), "%s", r->settings->data);
+	if (mkdir(r->data, 0700) && errno != EEXIST)
+		return error_set(err, "data directory %s: %s", r->data,
+				 strerror(errno));
+	snprintf(path, sizeof(path), "%s/redact.key", r->data);
+	return digest_key_load(&r->key, path, err);
+}
+
+static int
+start_journal(struct run *r, struct error *err)
+{
+	char path[sizeof(r->data) + 32];
+	struct journal_options o = {
+		.path = path,
+		.commit_delay_ms = r->settings->commit_delay_ms,
+		.queue_capacity = QUEUE_CAPACITY,
+	};
+
+	snprintf(path, sizeof(path), "%s/journal.db", r->data);
+	r->proxy.journal = journal_open(&o, err);
+	return r->proxy.journal ? 0 : -1;
+}
+
+static int
+start_bus(struct run *r, struct error *err)
+{
+	struct bus_options o = { .urls = r->settings->bus,
+				 .source = &r->proxy.source };
+
+	r->proxy.source.source = r->settings->source;
+	r->proxy.source.key = &r->key;
+	r->proxy.bus = bus_open(r->proxy.journal, &o, err);
+	return r->proxy.bus ? 0 : -1;
+}
+
+static int
+start_subscribers(struct run *r, struct error *err)
+{
+	r->shadow = shadow_start(r->proxy.bus, err);
+	if (!r->shadow)
+		return -1;
+	r->adapters = adapter_host_start(r->proxy.bus, err);
+	if (!r->adapters)
+		return -1;
+	reload_publish(r);
+	return 0;
+}
+
+static unsigned
+worker_count(const struct console_settings *s)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = s->workers ? s->workers : cores > 0 ? (unsigned)cores : 1;
+
+	return n < WORKERS_MAX ? n : WORKERS_MAX;
+}
+
+static int
+start_listeners(struct run *r, struct error *err)
+{
+	unsigned i, k;
+
+	for (i = 0; r->settings->listen[i]; i++) {
+		struct listen_address *a = &r->listen[i];
+		int e = listen_open(r->settings->listen[i], r->worker_count,
+				    a, err);
+
+		r->listen_count++;
+		if (e)
+			return -1;
+		for (k = 0; k < r->worker_count; k++) {
+			bool shared = a->fd_count == 1 && r->worker_count > 1;
+			int fd = shared && k ? dup(a->fds[0]) : a->fds[k];
+
+			if (fd < 0 || worker_listen(&r->workers[k], fd,
+						    shared, err))
+				return error_set(err, "listen address %s: %s",
+						 a->text, strerror(errno));
+		}
+	}
+	return 0;
+}
+
+static int
+start_workers(struct run *r, struct error *err)
+{
+	unsigned i;
+
+	r->workers = calloc(r->worker_count, sizeof(*r->workers));
+	if (!r->workers)
+		return error_set(err, "out of memory");
+	for (i = 0; i < r->worker_count; i++)
+		if (worker_init(&r->workers[i], &r->proxy, i, err))
+			return -1;
+	if (start_listeners(r, err))
+		return -1;
+	for (i = 0; i < r->worker_count; i++) {
+		if (worker_start(&r->workers[i], err))
+			return -1;
+		r->workers_started++;
+	}
+	return 0;
+}
+
+static int
+start_admin(struct run *r, struct error *err)
+{
+	struct console_source source = { .arg = r, .ready = run_ready,
+					 .status = run_status };
+	char path[sizeof(r->data) + 32];
+	const char *token = r->settings->admin_token_file;
+
+	if (!token) {
+		snprintf(path, sizeof(path), "%s/admin.token", r->data);
+		token = path;
+	}
+	r->admin = console_admin_start(r->settings->admin, token, &source,
+				       err);
+	return r->admin ? 0 : -1;
+}
+
+static int
+write_run_file(struct run *r, struct error *err)
+{
+	const char *listen[CONSOLE_LIST_MAX + 1] = { NULL };
+	const char *bus[CONSOLE_LIST_MAX + 1] = { NULL };
+	struct console_run_info info = {
+		.listen = listen,
+		.bus = bus,
+		.admin = console_admin_address(r->admin),
+		.rules = r->settings->rules,
+	};
+	unsigned i;
+
+	for (i = 0; i < r->listen_count; i++)
+		listen[i] = r->listen[i].text;
+	for (i = 0; i < CONSOLE_LIST_MAX && bus_url(r->proxy.bus, i); i++)
+		bus[i] = bus_url(r->proxy.bus, i);
+	return console_write_run_file(r->data, &info, err);
+}
+
+static int
+start_all(struct run *r, struct error *err)
+{
+	static int (*const parts[])(struct run *, struct error *) = {
+		start_data, start_journal, start_bus, start_subscribers,
+		start_workers, start_admin, write_run_file,
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(parts); i++)
+		if (parts[i](r, err))
+			return -1;
+	return 0;
+}
+
+/* ---- serving ---- */
+
+static int
+signals_open(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/* Returns true when the process is to stop. */
+static bool
+signals_read(struct run *r, int fd)
+{
+	struct signalfd_siginfo si;
+
+	while (read(fd, &si, sizeof(si)) == sizeof(si)) {
+		if (si.ssi_signo != SIGHUP)
+			return true;
+		reload_rules(r);
+	}
+	return false;
+}
+
+static void
+serve(struct run *r, int signals)
+{
+	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN },
+				 { .fd = reload_watch(r), .events = POLLIN } };
+
+	for (;;) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			break;
+		if ((fds[0].revents & POLLIN) && signals_read(r, signals))
+			break;
+		if ((fds[1].revents & POLLIN) &&
+		    reload_changed(r, fds[1].fd))
+			reload_rules(r);
+	}
+	if (fds[1].fd >= 0)
+		close(fds[1].fd);
+}
+
+/* ---- stopping ---- */
+
+/* Accepted requests are finished; a second signal or the drain time ends
+ * the wait. */
+static void
+drain(struct run *r, int signals)
+{
+	uint64_t deadline = clock_mono_ms() + r->settings->drain_ms;
+	struct pollfd fd = { .fd = signals, .events = POLLIN };
+	unsigned i;
+
+	__atomic_store_n(&r->serving, false, __ATOMIC_RELEASE);
+	atomic_store(&r->proxy.stopping, true);
+	for (i = 0; i < r->workers_started; i++)
+		worker_wake(&r->workers[i]);
+	log_info("run.draining", "finishing accepted requests, at most %u ms",
+		 r->settings->drain_ms);
+	while (atomic_load(&r->proxy.workers_idle) < r->workers_started &&
+	       clock_mono_ms() < deadline)
+		if (poll(&fd, 1, 10) > 0 && signals_read(r, signals))
+			break;
+}
+
+static void
+stop_workers(struct run *r)
+{
+	unsigned i, k;
+
+	atomic_store(&r->proxy.stopping, true);
+	atomic_store(&r->proxy.abandon, true);
+	for (i = 0; i < r->workers_started; i++)
+		worker_join(&r->workers[i]);
+	for (i = 0; i < r->listen_count; i++)
+		if (r->listen[i].unix_path[0])
+			unlink(r->listen[i].unix_path);
+	for (k = r->workers_started; r->workers && k < r->worker_count; k++)
+		if (r->workers[k].lease)
+			lease_fini(&r->workers[k]);
+}
+
+static void
+stop_all(struct run *r)
+{
+	unsigned i;
+
+	stop_workers(r);
+	console_admin_stop(&r->admin);
+	adapter_host_stop(&r->adapters);
+	shadow_stop(&r->shadow);
+	if (r->proxy.bus)
+		bus_close(&r->proxy.bus);
+	if (r->proxy.journal)
+		journal_close(&r->proxy.journal);
+	for (i = 0; i < r->workers_started; i++)
+		worker_fini(&r->workers[i]);
+	free(r->workers);
+	stats_free(&r->proxy.stats);
+	rules_unref(&r->proxy.rules.current);
+}
+
+static int
+run_start(struct run *r, const struct console_settings *settings)
+{
+	int level = log_level_parse(settings->log_level);
+
+	r->settings = settings;
+	r->started_ms = clock_mono_ms();
+	r->worker_count = worker_count(settings);
+	r->proxy.client_head_ms = settings->head_ms;
+	r->proxy.client_idle_ms = settings->idle_ms;
+	pthread_mutex_init(&r->reload_lock, NULL);
+	pthread_mutex_init(&r->proxy.rules.lock, NULL);
+	if (level >= 0)
+		log_set_level((enum log_level)level);
+	digest_start();
+	r->proxy.stats = stats_new(r->worker_count);
+	return r->proxy.stats ? reload_first(r) : -1;
+}
+
+int
+proxy_run(const struct console_settings *settings)
+{
+	struct error err = { 0 };
+	struct run *r = calloc(1, sizeof(*r));
+	int signals = signals_open(), failed;
+	unsigned i;
+
+	if (!r || signals < 0)
+		return EXIT_FAILURE;
+	failed = run_start(r, settings);
+	if (!failed && start_all(r, &err)) {
+		fprintf(stderr, "matapalo: %s\n", err.text);
+		failed = -1;
+	}
+	if (!failed) {
+		__atomic_store_n(&r->serving, true, __ATOMIC_RELEASE);
+		for (i = 0; i < r->listen_count; i++)
+			log_info("run.listening", "clients on %s",
+				 r->listen[i].text);
+		log_info("run.ready", "admin on %s, data in %s",
+			 console_admin_address(r->admin), r->data);
+		serve(r, signals);
+		drain(r, signals);
+		console_remove_run_file(r->data);
+	}
+	stop_all(r);
+	free(r);
+	close(signals);
+	return failed ? EXIT_UNUSABLE : EXIT_SUCCESS;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `matapalo run`: everything of one process, put together in order. */
+#ifndef PROXY_RUN_H
+#define PROXY_RUN_H
+
+#include "adapters/host.h"
+#include "console/console.h"
+#include "proxy/listen.h"
+#include "proxy/worker.h"
+#include "shadow/shadow.h"
+
+/* Owned by proxy_run; main's thread but for what status reads. */
+struct run {
+	const struct console_settings *settings;
+	struct proxy proxy;
+	struct digest_key key;
+	char data[512];			/* directory */
+	struct listen_address listen[CONSOLE_LIST_MAX];
+	unsigned listen_count;
+	struct worker *workers;
+	unsigned worker_count, workers_started;
+	struct shadow *shadow;
+	struct adapter_host *adapters;
+	struct console_admin *admin;
+	uint64_t started_ms;
+	bool serving;
+
+	pthread_mutex_t reload_lock;	/* guards what follows */
+	int64_t rules_loaded_us;
+	char rules_error[ERROR_TEXT_MAX + 300];
+};
+
+/* proxy_run serves until SIGTERM or SIGINT; the exit status. */
+int proxy_run(const struct console_settings *settings);
+
+/* ---- reload.c ---- */
+
+/* reload_first loads what the settings name; -1 with a message on stderr. */
+MUST_CHECK int reload_first(struct run *r);
+/* reload_rules loads the file again; a bad file leaves the old rules running
+ * and says where it is wrong. */
+void reload_rules(struct run *r);
+/* reload_publish tells shadow and adapters what the rules now want. */
+void reload_publish(struct run *r);
+/* reload_watch returns an inotify descriptor for the rules file's directory
+ * (editors replace files), -1 when there is nothing to watch. */
+int reload_watch(const struct run *r);
+/* reload_changed drains it; true when the rules file was touched. */
+bool reload_changed(const struct run *r, int fd);
+
+/* ---- status.c ---- */
+
+void run_status(void *arg, struct json *out);
+bool run_ready(void *arg, const char **why_not);
+
+#endif

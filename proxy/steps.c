@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of an exchange: one function a step, in the order of steps.def.
+ * A step does what it can now and says NEXT (ex->step was set), WAIT (run me
+ * again when something happened) or DONE. */
+#include "proxy/steps.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "proxy/client.h"
+#include "proxy/upstream.h"
+#include "proxy/worker.h"
+
+enum flow
+step_go(struct exchange *ex, enum step to)
+{
+	ex->step = to;
+	return FLOW_NEXT;
+}
+
+enum flow
+step_problem(struct exchange *ex, enum problem p)
+{
+	answer_problem(ex, p);
+	return FLOW_NEXT;
+}
+
+enum flow
+step_abort(struct exchange *ex)
+{
+	ex->aborted = true;
+	ex->keep_alive = false;
+	upstream_drop(&ex->upstream);
+	if (!ex->lease)		/* its head never arrived */
+		ex->rejected = true;
+	return step_go(ex, STEP_RECORD);
+}
+
+/* ---- receive ---- */
+
+static enum flow
+reject(struct exchange *ex, enum problem p)
+{
+	counter_inc(COUNTER_REJECTED);
+	ex->rejected = true;
+	ex->keep_alive = false;
+	ex->view.method = ex->request.start;
+	return step_problem(ex, p);
+}
+
+/* The client went away, or said nothing useful: no answer, no event. */
+static enum flow
+vanish(struct exchange *ex)
+{
+	ex->rejected = true;
+	ex->aborted = true;
+	return step_go(ex, STEP_FINISH);
+}
+
+static enum problem
+head_problem(const struct exchange *ex)
+{
+	if (ex->request.overflow)
+		return PROBLEM_HEAD_TOO_LARGE;
+	if (ex->request.target.len > PARSE_TARGET_MAX)
+		return PROBLEM_TARGET_TOO_LONG;
+	return PROBLEM_BAD_REQUEST;
+}
+
+/* A head that fills its buffer moves to a large one, once. */
+static int
+grow_head(struct exchange *ex)
+{
+	struct chunk *old = ex->request_head, *big;
+	size_t from = ex->request_start;
+
+	if (old->size == CHUNK_LARGE_BYTES)
+		return -1;
+	big = chunk_take(&ex->worker->chunks, CHUNK_LARGE_BYTES);
+	if (!big)
+		return -1;
+	memcpy(big->data, old->data + from, old->end - from);
+	big->at = old->at - from;
+	big->end = old->end - from;
+	parse_rebase(&ex->request, old->data + from, big->data);
+	ex->request_start = 0;
+	chunk_give(&ex->worker->chunks, &ex->request_head);
+	ex->request_head = big;
+	return 0;
+}
+
+static enum flow
+receive_more(struct exchange *ex)
+{
+	if (chunk_room(ex->request_head) == 0 && grow_head(ex))
+		return reject(ex, ex->request.start.at && !ex->request.fields ?
+				  PROBLEM_TARGET_TOO_LONG :
+				  PROBLEM_HEAD_TOO_LARGE);
+	switch (io_recv(&ex->client->io, ex->request_head, 0)) {
+	case IO_WAIT:
+		return FLOW_WAIT;
+	case IO_EOF:
+	case IO_BROKEN:
+		return vanish(ex);
+	case IO_OK:
+		break;
+	}
+	return FLOW_NEXT;
+}
+
+static void
+receive_done(struct exchange *ex)
+{
+	const struct parse *p = &ex->request;
+
+	ex->request_head_end = ex->request_head->at;
+	ex->started_us = clock_mono_us();
+	ex->started_wall_us = clock_wall_us();
+	ex->keep_alive = llhttp_should_keep_alive(&p->ll) &&
+			 p->ll.http_minor == 1;
+	ex->upload.framing = parse_request_framing(p);
+	ex->upload.left = p->ll.content_length;
+	ex->upload.done = ex->upload.framing == PARSE_NO_BODY;
+	ex->upload_replayable = ex->upload.framing != PARSE_CHUNKED;
+	ex->expects_continue =
+		message_find(parse_fields(p), "expect") != NULL;
+}
+
+static enum flow
+receive(struct exchange *ex)
+{
+	struct chunk *c = ex->request_head;
+	enum problem why;
+	size_t used;
+
+	if (c->at == c->end)
+		return receive_more(ex);
+	switch (parse_head(&ex->request, c->data + c->at, c->end - c->at,
+			   &used)) {
+	case PARSE_MORE:
+		c->at += used;
+		return FLOW_NEXT;
+	case PARSE_BAD:
+	case PARSE_DONE:
+		return reject(ex, head_problem(ex));
+	case PARSE_HEAD:
+		break;
+	}
+	c->at += used;
+	if (parse_check_request(&ex->request, &why))
+		return reject(ex, why);
+	receive_done(ex);
+	return step_go(ex, STEP_MATCH);
+}
+
+/* ---- match ---- */
+
+/* Splits the target; absolute-form gives the authority (RFC 9112 3.2.2). */
+static void
+view_target(struct exchange *ex)
+{
+	struct message_request *v = &ex->view;
+	const struct message_field *host =
+		message_find(v->fields, "host");
+	struct span t = ex->request.target;
+	const char *slash, *mark;
+
+	if (host)
+		v->host = host->value;
+	if (t.at[0] == 'h' || t.at[0] == 'H') {
+		t.at += 7;
+		t.len -= 7;
+		slash = memchr(t.at, '/', t.len);
+		v->host = (struct span){ t.at, slash ? (size_t)(slash - t.at) :
+						       t.len };
+		t = slash ? (struct span){ slash, t.len - v->host.len } :
+			    SPAN_LITERAL("/");
+	}
+	v->target = t;
+	mark = memchr(t.at, '?', t.len);
+	v->path = (struct span){ t.at, mark ? (size_t)(mark - t.at) : t.len };
+	if (mark)
+		v->query = (struct span){ mark + 1, t.len - v->path.len - 1 };
+}
+
+static enum flow
+match(struct exchange *ex)
+{
+	struct router_decision *d = &ex->decision;
+	struct worker *w = ex->worker;
+	uint64_t sample;
+
+	ex->view.method = ex->request.start;
+	ex->view.fields = parse_fields(&ex->request);
+	ex->view.client = (struct span){ ex->client->address,
+					 ex->client->address_len };
+	view_target(ex);
+	ex->lease = w->lease;
+	ex->lease->exchanges++;
+	memcpy(&sample, exchange_id(ex)->bytes + 8, sizeof(sample));
+	router_decide(ex->lease->rules, &ex->view, sample, d);
+	rule_stats_inc(ex->lease->stats[d->rule->index], RULE_REQUESTS);
+	counter_inc(COUNTER_STAGE_PASSTHROUGH + (int)d->rule->stage);
+	ex->upload_capture.limit = d->rule->record_body_bytes;
+	ex->target = d->target;
+	if (d->action == ROUTER_GONE)
+		return step_problem(ex, PROBLEM_GONE);
+	if (d->action == ROUTER_COMMAND)
+		return step_go(ex, STEP_COMMAND);
+	if (d->record && d->strict)
+		return step_go(ex, STEP_ADMIT);
+	return step_go(ex, STEP_FORWARD);
+}
+
+/* ---- admit ---- */
+
+static enum flow
+admit(struct exchange *ex)
+{
+	if (ex->commit_pending)
+		return FLOW_WAIT;
+	if (ex->commit_failed)
+		return step_problem(ex, PROBLEM_JOURNAL);
+	if (ex->opened)
+		return step_go(ex, STEP_FORWARD);
+	if (record_open(ex, BUS_RECORD_REQUEST) == RECORD_FAILED)
+		return step_problem(ex, PROBLEM_JOURNAL);
+	return FLOW_WAIT;
+}
+
+/* ---- forward ---- */
+
+static enum flow
+forward(struct exchange *ex)
+{
+	return forward_run(ex);
+}
+
+/* ---- command ---- */
+
+static enum flow
+command(struct exchange *ex)
+{
+	return command_run(ex);
+}
+
+/* ---- answer ---- */
+
+/* The upstream connection is free as soon as its answer was received. */
+static void
+release_upstream(struct exchange *ex)
+{
+	const struct chunk *tail = ex->download.chunk ? ex->download.chunk :
+							ex->response_head;
+
+	if (!ex->upstream)
+		return;
+	if (ex->upload.done && !out_pending(&ex->to_upstream) &&
+	    ex->download.framing != PARSE_UNTIL_CLOSE &&
+	    tail->at == tail->end && llhttp_should_keep_alive(&ex->response.ll))
+		upstream_keep(&ex->upstream);
+	else
+		upstream_drop(&ex->upstream);
+}
+
+static enum flow
+answer(struct exchange *ex)
+{
+	enum relay r;
+
+	if (ex->client->io.broken)
+		return step_abort(ex);
+	if (ex->upstream && !ex->upload.done &&
+	    relay_upload(ex) == RELAY_CLIENT_LOST)
+		return step_abort(ex);
+	r = relay_download(ex);
+	if (ex->download.done)
+		release_upstream(ex);
+	switch (r) {
+	case RELAY_WAIT:
+		return FLOW_WAIT;
+	case RELAY_HELD:
+	case RELAY_DONE:
+		return step_go(ex, STEP_RECORD);
+	case RELAY_CLIENT_LOST:
+	case RELAY_UPSTREAM_LOST:
+	case RELAY_BAD_REQUEST:
+	case RELAY_BAD_ANSWER:
+		break;
+	}
+	return step_abort(ex);
+}
+
+/* ---- record ---- */
+
+/* The strict class fails closed: the client never sees a good answer whose
+ * event is lost. */
+static enum flow
+record_lost(struct exchange *ex)
+{
+	ex->recorded = true;		/* there is nothing more to try */
+	if (!ex->held)
+		return step_go(ex, STEP_FINISH);
+	ex->held = false;
+	if (ex->to_client.sent_bytes) {
+		ex->aborted = true;
+		return step_go(ex, STEP_FINISH);
+	}
+	out_reset(&ex->to_client);
+	ex->keep_alive = false;
+	answer_problem(ex, PROBLEM_JOURNAL);
+	return step_go(ex, STEP_RELEASE);
+}
+
+static enum flow
+record(struct exchange *ex)
+{
+	if (ex->commit_pending)
+		return FLOW_WAIT;
+	if (ex->commit_failed && ex->recorded)
+		return record_lost(ex);
+	if (ex->recorded || ex->rejected || !ex->decision.record)
+		return step_go(ex, ex->held ? STEP_RELEASE : STEP_FINISH);
+	switch (record_close(ex)) {
+	case RECORD_OK:
+	case RECORD_WAIT:
+		ex->recorded = true;
+		return FLOW_NEXT;
+	case RECORD_FAILED:
+		return record_lost(ex);
+	}
+	return FLOW_DONE;
+}
+
+/* ---- release ---- */
+
+static enum flow
+release(struct exchange *ex)
+{
+	ex->held = false;
+	switch (relay_download(ex)) {
+	case RELAY_WAIT:
+		return FLOW_WAIT;
+	case RELAY_DONE:
+		break;
+	default:
+		ex->aborted = true;
+		break;
+	}
+	return step_go(ex, STEP_FINISH);
+}
+
+/* ---- finish ---- */
+
+static enum rule_stat
+who_answered(const struct exchange *ex)
+{
+	if (ex->problem != PROBLEM_NONE)
+		return RULE_BY_PROXY;
+	return ex->target == ex->lease->rules->legacy ? RULE_BY_LEGACY :
+							RULE_BY_TARGET;
+}
+
+static enum flow
+finish(struct exchange *ex)
+{
+	upstream_drop(&ex->upstream);
+	command_forget(ex);
+	if (ex->rejected)
+		return FLOW_DONE;
+	counter_inc(COUNTER_ANSWERED);
+	if (!ex->decision.record)
+		counter_inc(COUNTER_DROPPED_PASSTHROUGH);
+	if (ex->lease) {
+		struct rule_stats *s =
+			ex->lease->stats[ex->decision.rule->index];
+
+		rule_stats_inc(s, who_answered(ex));
+		if (ex->aborted || ex->status >= 500)
+			rule_stats_inc(s, RULE_ERRORS);
+	}
+	return FLOW_DONE;
+}
+
+/* ---- the list ---- */
+
+static enum flow (*const steps[STEP_COUNT])(struct exchange *) = {
+#define STEP(sym, fn, where) [STEP_##sym] = fn,
+#include "proxy/steps.def"
+#undef STEP
+};
+
+enum flow
+step_run(struct exchange *ex)
+{
+	return steps[ex->step](ex);
+}
+
+/* ---- deadlines ---- */
+
+void
+exchange_expired(struct exchange *ex)
+{
+	if (ex->commit_pending)
+		return;		/* the journal answers in any case */
+	switch (ex->step) {
+	case STEP_RECEIVE:
+		(void)reject(ex, PROBLEM_REQUEST_TIMEOUT);
+		break;
+	case STEP_FORWARD:
+		(void)forward_failed(ex, PROBLEM_TIMEOUT);
+		break;
+	case STEP_COMMAND:
+		command_forget(ex);
+		counter_inc(COUNTER_COMMANDS_TIMED_OUT);
+		(void)step_problem(ex, PROBLEM_REPLY_TIMEOUT);
+		break;
+	case STEP_ANSWER:
+	case STEP_RELEASE:
+		(void)step_abort(ex);
+		break;
+	case STEP_MATCH:
+	case STEP_ADMIT:
+	case STEP_RECORD:
+	case STEP_FINISH:
+	case STEP_COUNT:
+		return;
+	}
+	exchange_run(ex);
+}

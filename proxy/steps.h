@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the step functions share among themselves. */
+#ifndef PROXY_STEPS_H
+#define PROXY_STEPS_H
+
+#include "proxy/exchange.h"
+
+/* step_run calls the present step's function. */
+enum flow step_run(struct exchange *ex);
+
+/* Ways to leave a step, all FLOW_NEXT: to another step, with an answer of
+ * our own, or with a broken exchange (client or upstream lost). */
+enum flow step_go(struct exchange *ex, enum step to);
+enum flow step_problem(struct exchange *ex, enum problem p);
+enum flow step_abort(struct exchange *ex);
+
+/* forward.c */
+enum flow forward_run(struct exchange *ex);
+/* forward_failed: no answer came, for this reason. */
+enum flow forward_failed(struct exchange *ex, enum problem p);
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Connect, reuse and close upstream connections. */
+#include "proxy/upstream.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "proxy/exchange.h"
+#include "proxy/worker.h"
+
+#define IDLE_MAX 256u		/* kept per address */
+#define IDLE_MS 55000u		/* below the common 60 s of servers */
+
+struct pool *
+pool_find(struct worker *w, const struct rules_address *a)
+{
+	struct pool *p;
+
+	for (p = w->pools; p; p = p->next)
+		if (!strcmp(p->address.text, a->text))
+			return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->address = *a;
+	p->address.text = strdup(a->text);
+	if (!p->address.text) {
+		free(p);
+		return NULL;
+	}
+	p->next = w->pools;
+	w->pools = p;
+	return p;
+}
+
+struct pool *
+pool_pick(struct pool **pools, size_t n)
+{
+	struct pool *best = pools[0];
+	size_t i;
+
+	for (i = 1; i < n; i++)
+		if (pools[i]->busy < best->busy)
+			best = pools[i];
+	return best;
+}
+
+static void
+idle_remove(struct upstream *up)
+{
+	*up->idle_prev = up->idle_next;
+	if (up->idle_next)
+		up->idle_next->idle_prev = up->idle_prev;
+	up->idle_prev = NULL;
+	up->pool->idle_count--;
+}
+
+static void
+upstream_free(struct io *io)
+{
+	free(io);	/* io is the first member */
+}
+
+static void
+upstream_close(struct upstream *up)
+{
+	counter_add(COUNTER_UPSTREAM_OPEN, -1);
+	timer_cancel(&up->worker->timers, &up->timer);
+	io_close(up->worker, &up->io);
+}
+
+/* An idle connection that says anything is of no more use. */
+static void
+upstream_ready(struct io *io)
+{
+	struct upstream *up = (struct upstream *)io;
+
+	if (up->exchange) {
+		exchange_run(up->exchange);
+	} else if (io->readable || io->broken || io->peer_done) {
+		idle_remove(up);
+		upstream_close(up);
+	}
+}
+
+static void
+upstream_expired(struct timer *t)
+{
+	struct upstream *up = (struct upstream *)((char *)t -
+			offsetof(struct upstream, timer));
+
+	if (up->exchange)
+		return;
+	idle_remove(up);
+	upstream_close(up);
+}
+
+static struct upstream *
+upstream_open(struct worker *w, struct pool *pool)
+{
+	const struct sockaddr *sa =
+		(const struct sockaddr *)&pool->address.addr;
+	struct upstream *up = calloc(1, sizeof(*up));
+	int one = 1;
+
+	if (!up)
+		return NULL;
+	up->worker = w;
+	up->pool = pool;
+	up->io.ready = upstream_ready;
+	up->io.free_fn = upstream_free;
+	up->timer.fire = upstream_expired;
+	up->io.fd = socket(sa->sa_family,
+			   SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (up->io.fd < 0)
+		goto fail;
+	if (sa->sa_family != AF_UNIX)
+		(void)setsockopt(up->io.fd, IPPROTO_TCP, TCP_NODELAY, &one,
+				 sizeof(one));
+	if (connect(up->io.fd, sa, pool->address.addr_len) == 0)
+		up->io.writable = true;
+	else if (errno == EINPROGRESS)
+		up->connecting = true;
+	else
+		goto fail;
+	if (io_add(w, &up->io))
+		goto fail;
+	counter_inc(COUNTER_UPSTREAM_CONNECTED);
+	counter_add(COUNTER_UPSTREAM_OPEN, 1);
+	return up;
+fail:
+	if (up->io.fd >= 0)
+		close(up->io.fd);
+	free(up);
+	return NULL;
+}
+
+/* For requests that must not be sent twice: has the server closed? One
+ * system call narrows the race that nobody can close (RFC 9110 9.2.2). */
+static bool
+upstream_is_alive(struct upstream *up)
+{
+	char c;
+
+	return recv(up->io.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static struct upstream *
+idle_pop(struct pool *pool, enum upstream_want want)
+{
+	struct upstream *up;
+
+	if (want == UPSTREAM_FRESH)
+		return NULL;
+	while ((up = pool->idle) != NULL) {
+		idle_remove(up);
+		if (want == UPSTREAM_ANY || upstream_is_alive(up))
+			return up;
+		upstream_close(up);
+	}
+	return NULL;
+}
+
+struct upstream *
+upstream_take(struct worker *w, struct pool *pool, enum upstream_want want,
+	      struct exchange *ex)
+{
+	struct upstream *up = idle_pop(pool, want);
+
+	if (up) {
+		up->reused = true;
+		counter_inc(COUNTER_UPSTREAM_REUSED);
+	} else {
+		up = upstream_open(w, pool);
+	}
+	if (up) {
+		up->exchange = ex;
+		pool->busy++;
+	}
+	return up;
+}
+
+void
+upstream_keep(struct upstream **upp)
+{
+	struct upstream *up = *upp;
+	struct pool *pool = up->pool;
+
+	if (pool->idle_count >= IDLE_MAX || up->io.peer_done ||
+	    up->io.broken || up->worker->draining) {
+		upstream_drop(upp);
+		return;
+	}
+	*upp = NULL;
+	pool->busy--;
+	up->exchange = NULL;
+	up->idle_next = pool->idle;
+	up->idle_prev = &pool->idle;
+	if (up->idle_next)
+		up->idle_next->idle_prev = &up->idle_next;
+	pool->idle = up;
+	pool->idle_count++;
+	timer_set(&up->worker->timers, &up->timer,
+		  up->worker->now_ms + IDLE_MS);
+}
+
+void
+upstream_drop(struct upstream **upp)
+{
+	struct upstream *up = *upp;
+
+	if (!up)
+		return;
+	*upp = NULL;
+	up->pool->busy--;
+	up->exchange = NULL;
+	upstream_close(up);
+}
+
+void
+pool_fini(struct worker *w)
+{
+	struct pool *p, *next;
+
+	for (p = w->pools; p; p = next) {
+		next = p->next;
+		while (p->idle) {
+			struct upstream *up = p->idle;
+
+			idle_remove(up);
+			upstream_close(up);
+		}
+		free((char *)p->address.text);
+		free(p);
+	}
+	w->pools = NULL;
+}

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The event loop of one worker. */
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "base/log.h"
+#include "proxy/client.h"
+#include "proxy/exchange.h"
+#include "proxy/steps.h"
+#include "proxy/upstream.h"
+
+#define EVENTS_MAX 256
+#define ACCEPT_MAX 64
+#define ACCEPT_PAUSE_MS 100u
+
+struct listener {
+	struct io io;
+	struct timer timer;		/* pause when out of descriptors */
+	struct worker *worker;
+	struct listener *next;
+	bool shared;
+};
+
+/* ---- mail ---- */
+
+void
+worker_wake(struct worker *w)
+{
+	uint64_t one = 1;
+
+	/* Can only fail when the counter is full, and then it is readable. */
+	if (write(w->wake.fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void
+worker_mail(struct worker *w, struct mail *m)
+{
+	struct mail *head = atomic_load_explicit(&w->inbox,
+						 memory_order_relaxed);
+
+	do {
+		m->next = head;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&w->inbox, &head, m, memory_order_release,
+		memory_order_relaxed));
+	if (!head)
+		worker_wake(w);
+}
+
+static void
+inbox_run(struct worker *w)
+{
+	struct mail *m, *next, *fifo = NULL;
+
+	m = atomic_exchange_explicit(&w->inbox, NULL, memory_order_acquire);
+	for (; m; m = next) {
+		next = m->next;
+		m->next = fifo;
+		fifo = m;
+	}
+	for (m = fifo; m; m = next) {
+		next = m->next;
+		m->handle(w, m);
+	}
+}
+
+static void
+wake_ready(struct io *io)
+{
+	uint64_t n;
+
+	if (read(io->fd, &n, sizeof(n)) < 0)
+		return;
+}
+
+/* ---- listening ---- */
+
+static int
+listener_watch(struct listener *l)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &l->io };
+
+	if (l->shared)
+		ev.events |= EPOLLEXCLUSIVE;
+	return epoll_ctl(l->worker->epoll_fd, EPOLL_CTL_ADD, l->io.fd, &ev);
+}
+
+static void
+listener_pause(struct listener *l)
+{
+	struct worker *w = l->worker;
+
+	log_warn("client.no-descriptors", "accepting pauses for %u ms: %s",
+		 ACCEPT_PAUSE_MS, strerror(errno));
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, l->io.fd, NULL);
+	timer_set(&w->timers, &l->timer, w->now_ms + ACCEPT_PAUSE_MS);
+}
+
+static void
+listener_expired(struct timer *t)
+{
+	struct listener *l = (struct listener *)((char *)t -
+			offsetof(struct listener, timer));
+
+	(void)listener_watch(l);
+}
+
+static void
+listener_accept(struct listener *l, int most)
+{
+	struct sockaddr_storage peer;
+	socklen_t len;
+	int fd;
+
+	while (most-- > 0) {
+		memset(&peer, 0, sizeof(peer));
+		len = sizeof(peer);
+		fd = accept4(l->io.fd, (struct sockaddr *)&peer, &len,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			client_accept(l->worker, fd, &peer);
+		} else if (errno == EMFILE || errno == ENFILE ||
+			   errno == ENOBUFS || errno == ENOMEM) {
+			listener_pause(l);
+			return;
+		} else if (errno != ECONNABORTED && errno != EINTR) {
+			return;
+		}
+	}
+}
+
+static void
+listener_ready(struct io *io)
+{
+	listener_accept((struct listener *)io, ACCEPT_MAX);
+}
+
+static void
+listener_free(struct io *io)
+{
+	free(io);
+}
+
+int
+worker_listen(struct worker *w, int fd, bool shared, struct error *err)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return error_set(err, "out of memory");
+	l->worker = w;
+	l->shared = shared;
+	l->io.fd = fd;
+	l->io.ready = listener_ready;
+	l->io.free_fn = listener_free;
+	l->timer.fire = listener_expired;
+	if (listener_watch(l)) {
+		free(l);
+		return error_set(err, "epoll_ctl: %s", strerror(errno));
+	}
+	l->next = w->listeners;
+	w->listeners = l;
+	return 0;
+}
+
+static void
+listeners_close(struct worker *w)
+{
+	struct listener *l, *next;
+
+	for (l = w->listeners; l; l = next) {
+		next = l->next;
+		/* What the kernel has accepted for us is ours to serve. */
+		if (w->draining)
+			listener_accept(l, 1 << 20);
+		timer_cancel(&w->timers, &l->timer);
+		io_close(w, &l->io);
+	}
+	w->listeners = NULL;
+}
+
+/* ---- loop ---- */
+
+static void
+dead_free(struct worker *w)
+{
+	struct io *io, *next;
+
+	for (io = w->dead; io; io = next) {
+		next = io->dead_next;
+		io->free_fn(io);
+	}
+	w->dead = NULL;
+}
+
+static void
+resume_run(struct worker *w)
+{
+	struct client *c, *next = w->resume;
+
+	w->resume = NULL;
+	while ((c = next) != NULL) {
+		next = c->resume_next;
+		c->resuming = false;
+		client_run(c);
+	}
+}
+
+static void
+drain_begin(struct worker *w)
+{
+	struct client *c;
+
+	w->draining = true;
+	listeners_close(w);
+	for (c = w->clients; c; c = c->next)
+		client_drain(c);
+}
+
+static void
+events_run(struct worker *w, int timeout_ms)
+{
+	struct epoll_event events[EVENTS_MAX];
+	int i, n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, timeout_ms);
+
+	w->now_ms = clock_mono_ms();
+	for (i = 0; i < n; i++) {
+		struct io *io = events[i].data.ptr;
+
+		if (io->fd < 0)
+			continue;	/* closed earlier in this batch */
+		io_event(io, events[i].events);
+		io->ready(io);
+	}
+}
+
+static void
+turn(struct worker *w)
+{
+	int wait_ms = w->resume ? 0 : timer_wait_ms(&w->timers, w->now_ms);
+
+	events_run(w, wait_ms);
+	inbox_run(w);
+	timer_run(&w->timers, w->now_ms);
+	resume_run(w);
+	lease_refresh(w);
+	if (w->old_leases)
+		lease_collect(w);
+	dead_free(w);
+}
+
+static bool
+is_stopped(struct worker *w)
+{
+	if (!atomic_load_explicit(&w->proxy->stopping, memory_order_relaxed))
+		return false;
+	if (!w->draining)
+		drain_begin(w);
+	return !w->clients;
+}
+
+static void *
+worker_main(void *arg)
+{
+	struct worker *w = arg;
+	bool told = false;
+
+	/* Stays until it is told a second time: by `abandon`. */
+	while (!atomic_load(&w->proxy->abandon)) {
+		turn(w);
+		if (is_stopped(w) && !told) {
+			told = true;
+			atomic_fetch_add(&w->proxy->workers_idle, 1);
+		}
+	}
+	return NULL;
+}
+
+const char *
+worker_date(struct worker *w)
+{
+	int64_t now_us = clock_wall_us();
+	char text[32];
+
+	if (now_us / 1000000 != w->date_s) {
+		w->date_s = now_us / 1000000;
+		snprintf(w->date, sizeof(w->date), "Date: %s\r\n",
+			 clock_http_date(now_us, text));
+	}
+	return w->date;
+}
+
+/* ---- lifecycle ---- */
+
+int
+worker_init(struct worker *w, struct proxy *p, unsigned index,
+	    struct error *err)
+{
+	memset(w, 0, sizeof(*w));
+	w->proxy = p;
+	w->index = index;
+	w->now_ms = clock_mono_ms();
+	timer_wheel_init(&w->timers, w->now_ms);
+	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	w->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->wake.ready = wake_ready;
+	if (w->epoll_fd < 0 || w->wake.fd < 0 || io_add(w, &w->wake))
+		return error_set(err, "event loop: %s", strerror(errno));
+	w->queue = journal_queue_new(p->journal);
+	if (!w->queue)
+		return error_set(err, "out of memory for the journal's queue");
+	lease_refresh(w);
+	return w->lease ? 0 : error_set(err, "out of memory for the rules");
+}
+
+int
+worker_start(struct worker *w, struct error *err)
+{
+	int e = pthread_create(&w->thread, NULL, worker_main, w);
+
+	return e ? error_set(err, "worker thread: %s", strerror(e)) : 0;
+}
+
+/* What is still running after the drain time ends now: its event says
+ * aborted. The journal is still there; what waits for it gets its mail. */
+static void
+abandon_clients(struct worker *w)
+{
+	struct client *c, *next;
+
+	for (c = w->clients; c; c = next) {
+		struct exchange *ex = c->exchange;
+
+		next = c->next;
+		if (ex && ex->commit_pending)
+			continue;
+		if (ex) {
+			ex->held = false;
+			c->io.broken = true;
+			(void)step_abort(ex);
+			exchange_run(ex);
+		} else {
+			client_close(c);
+		}
+	}
+}
+
+void
+worker_join(struct worker *w)
+{
+	struct timespec pause = { 0, 1000000 };
+
+	worker_wake(w);
+	pthread_join(w->thread, NULL);
+	listeners_close(w);
+	while (w->clients) {
+		abandon_clients(w);
+		inbox_run(w);
+		resume_run(w);
+		if (w->clients)
+			nanosleep(&pause, NULL);
+	}
+	lease_fini(w);
+}
+
+void
+worker_fini(struct worker *w)
+{
+	struct exchange *ex;
+
+	pool_fini(w);
+	dead_free(w);
+	while ((ex = w->spare) != NULL) {
+		w->spare = ex->next;
+		free(ex);
+	}
+	chunk_pool_fini(&w->chunks);
+	close(w->wake.fd);
+	close(w->epoll_fd);
+}

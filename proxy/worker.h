@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One thread of the data plane: an epoll loop that shares nothing but the
+ * journal's ring, the bus and a pointer to the rules. */
+#ifndef PROXY_WORKER_H
+#define PROXY_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "bus/bus.h"
+#include "journal/journal.h"
+#include "proxy/chunk.h"
+#include "proxy/io.h"
+#include "proxy/lease.h"
+#include "proxy/timer.h"
+
+struct client;
+struct exchange;
+struct listener;
+struct pool;
+
+/* What all workers see of the process. Read-only once they run, but for
+ * rules and its generation (lease.h) and stopping. */
+struct proxy {
+	struct journal *journal;
+	struct bus *bus;
+	struct bus_source source;
+	struct rules_holder rules;
+	struct stats *stats;
+	unsigned client_head_ms, client_idle_ms;
+	atomic_bool stopping;
+	atomic_bool abandon;		/* end the loops now */
+	atomic_uint workers_idle;	/* have nothing left to finish */
+};
+
+/* A message to a worker from another thread; embedded in what it is about. */
+struct mail {
+	struct mail *next;
+	void (*handle)(struct worker *w, struct mail *m);
+};
+
+#define WORKER_WAITING_SLOTS 1024u
+
+struct worker {
+	struct proxy *proxy;
+	unsigned index;
+	pthread_t thread;
+	int epoll_fd;
+	struct io wake;			/* eventfd */
+	_Atomic(struct mail *) inbox;
+	struct chunk_pool chunks;
+	struct timer_wheel timers;
+	uint64_t now_ms;		/* at the start of this batch */
+	struct io *dead;		/* closed in this batch */
+	struct exchange *spare;		/* recycled exchanges */
+	unsigned spare_count;
+	struct client *clients;		/* all open ones */
+	struct client *resume;		/* to be run again in this batch */
+	struct listener *listeners;
+	struct pool *pools;		/* upstream addresses */
+	struct lease *lease;		/* newest rules */
+	struct lease *old_leases;	/* superseded, still in use */
+	uint64_t rules_generation;
+	struct journal_queue *queue;
+	struct exchange *waiting[WORKER_WAITING_SLOTS];	/* for replies */
+	char date[40];			/* "Date: ...\r\n" of this second */
+	int64_t date_s;
+	bool draining;
+};
+
+MUST_CHECK int worker_init(struct worker *w, struct proxy *p, unsigned index,
+			   struct error *err);
+/* worker_listen hands an already listening socket to the worker, before it
+ * starts. The worker closes it. */
+MUST_CHECK int worker_listen(struct worker *w, int fd, bool shared,
+			     struct error *err);
+MUST_CHECK int worker_start(struct worker *w, struct error *err);
+/* worker_wake makes the loop look at flags and mail; any thread. */
+void worker_wake(struct worker *w);
+/* worker_stop ends the loop at once (after a drain) and joins. */
+void worker_join(struct worker *w);
+void worker_fini(struct worker *w);
+
+/* worker_mail delivers from any thread. */
+void worker_mail(struct worker *w, struct mail *m);
+/* worker_date lends the Date field line of this second. */
+const char *worker_date(struct worker *w);
+
+#endif
