@@ -21,6 +21,12 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SKIP = 77
+HANDLER_HEAD = """#!%s -S
+import json, os, sys, time
+event = json.load(sys.stdin)
+def reply(status, body, **headers):
+    print(json.dumps({"status": status, "headers": headers, "body": body}))
+"""
 BUILD = os.environ.get("TOP_BUILDDIR", ".")
 SOURCE = os.environ.get("TOP_SRCDIR", ".")
 MATAPALO = os.environ.get("MATAPALO", os.path.join(BUILD, "matapalo"))
@@ -506,10 +512,11 @@ class Case:
         return process
 
     def consume(self, matapalo, group, handler, args=()):
-        """`matapalo consume`: handler is the text of a shell script."""
-        path = self.path(self.unique("handler.sh"))
+        """`matapalo consume`: handler is the text of a Python script that
+        finds the event as a dictionary in `event`."""
+        path = self.path(self.unique("handler.py"))
         with open(path, "w") as f:
-            f.write("#!/bin/sh\n" + handler)
+            f.write(HANDLER_HEAD % sys.executable + handler)
         os.chmod(path, 0o700)
         return self.start("consume-" + group,
                           [MATAPALO, "consume", "--group", group, "--data",
