@@ -119,9 +119,11 @@ class Process:
 class Matapalo(Process):
     """`matapalo run` with its data directory, ready for traffic."""
 
-    def __init__(self, case, name, args, data, ready=True, **kw):
+    def __init__(self, case, name, args, data, ready=True, core=None, **kw):
         self.data = data
         argv = [MATAPALO, "run", "--data", data] + args
+        if core is not None:
+            argv = ["taskset", "-c", str(core)] + argv
         try:
             os.unlink(os.path.join(data, "run.json"))
         except FileNotFoundError:
