@@ -130,7 +130,8 @@ redact_param(const struct redact *r, const struct digest_key *key,
 	value = skip(rest, name.len + 1);
 	value.len = until(value, "&");
 	buf_add(out, name.at, name.len + 1);
-	add_redacted(key, value, out);
+	if (value.len > 0)
+		add_redacted(key, value, out);
 	return name.len + 1 + value.len;
 }
 
