@@ -28,7 +28,7 @@ fresh(void)
 static const char *
 quoted(const char *s, size_t n)
 {
-	json_string(fresh(), (struct span){ s, n });
+	json_span(fresh(), (struct span){ s, n });
 	return buf_str(&out);
 }
 
@@ -49,6 +49,11 @@ static const struct {
 	CASE("a\0b", "\"a\\u0000b\"", false),
 	/* C1 controls, and the first character after them */
 	CASE("\xc2\x80\xc2\x9b\xc2\xa0", "\"\\u0080\\u009b\xc2\xa0\"", true),
+	/* writing direction: hides what an operator reads */
+	CASE("\xe2\x80\xae\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8",
+	     "\"\\u202e\\u2066\\u061c\\u2028\"", true),
+	CASE("\xe2\x80\xaf\xe2\x80\x8d", "\"\xe2\x80\xaf\xe2\x80\x8d\"",
+	     true),
 	/* shortest and longest of each length */
 	CASE("\xdf\xbf", "\"\xdf\xbf\"", true),
 	CASE("\xe0\xa0\x80", "\"\xe0\xa0\x80\"", true),
@@ -117,7 +122,25 @@ START_TEST(writes_strings_anywhere)
 }
 END_TEST
 
-/* Reads back what json_string wrote of valid text; -1 when it is not JSON. */
+static size_t
+encode(unsigned c, char *to)
+{
+	if (c < 0x80) {
+		to[0] = (char)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		to[0] = (char)(0xc0 | c >> 6);
+		to[1] = (char)(0x80 | (c & 0x3f));
+		return 2;
+	}
+	to[0] = (char)(0xe0 | c >> 12);
+	to[1] = (char)(0x80 | (c >> 6 & 0x3f));
+	to[2] = (char)(0x80 | (c & 0x3f));
+	return 3;
+}
+
+/* Reads back what json_span wrote of valid text; -1 when it is not JSON. */
 static long
 unquote(const char *s, char *to)
 {
@@ -144,11 +167,9 @@ unquote(const char *s, char *to)
 			*to++ = values[name - names];
 			continue;
 		}
-		if (sscanf(s + 1, "%4x", &c) != 1 || c > 0xff)
+		if (sscanf(s + 1, "%4x", &c) != 1)
 			return -1;
-		if (c >= 0x80)
-			*to++ = '\xc2';
-		*to++ = (char)c;
+		to += encode(c, to);
 		s += 4;
 	}
 	return s[1] ? -1 : to - start;
@@ -159,7 +180,7 @@ random_character(char *to)
 {
 	static const char *const some[] = {
 		"a", "\"", "\\", "\n", "\x1b", "\x7f", "\xc2\x85", "\xc3\xa9",
-		"\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80", " ", "{",
+		"\xe2\x82\xac", "\xed\x9f\xbf", "\xe2\x80\xae", "\xf0\x9f\x98\x80", " ", "{",
 		"plain words of some length that fill more than a stride",
 	};
 	const char *c = some[(size_t)rand() % ARRAY_SIZE(some)];
@@ -227,7 +248,7 @@ START_TEST(writes_structure)
 	json_bool(j, true);
 	json_bool(j, false);
 	json_raw(j, SPAN_LITERAL("{\"raw\":1}"));
-	json_null(j);
+	json_none(j);
 	json_array_end(j);
 	json_object_end(j);
 	ck_assert_str_eq(buf_str(&out),
@@ -304,12 +325,12 @@ START_TEST(limits_are_exact)
 
 	memset(text, 'x', sizeof(text));
 	json_init(&j, &b);
-	json_string(&j, (struct span){ text, 98 });
+	json_span(&j, (struct span){ text, 98 });
 	ck_assert(!b.failed);
 	ck_assert_uint_eq(b.len, 100);
 	buf_clear(&b);
 	json_init(&j, &b);
-	json_string(&j, (struct span){ text, 99 });
+	json_span(&j, (struct span){ text, 99 });
 	ck_assert(b.failed);
 	ck_assert_uint_le(b.len, 100);
 	json_key_span_lower(&j, SPAN_LITERAL("ABC"));

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* JSON strings: one pass that copies plain bytes in strides, escapes what
+ * RFC 8259 7 asks for and checks UTF-8 (RFC 3629) on the way. */
+#include "base/escape.h"
+
+#include <endian.h>
+#include <string.h>
+
+#include "base/json.h"
+
+#define WORD 8u
+#define STRIDE 32u
+/* Input is escaped in pieces, so that the room reserved for the worst case
+ * (six bytes for one) stays small. */
+#define PIECE_BYTES 1024u
+#define WORST_GROWTH 6u
+
+#define EACH_BYTE(x) (0x0101010101010101u * (uint64_t)(x))
+#define HIGH_BITS EACH_BYTE(0x80)
+
+/* Sets the high bit of each byte that needs care: above ASCII, below space,
+ * quote, backslash, DEL. Subtractions borrow from the byte above, so only
+ * the lowest bit set is certain, and that there is none. */
+static inline uint64_t
+care_bits(uint64_t w)
+{
+	return (w | (w - EACH_BYTE(0x20)) | (w + EACH_BYTE(1)) |
+		((w ^ EACH_BYTE('"')) - EACH_BYTE(1)) |
+		((w ^ EACH_BYTE('\\')) - EACH_BYTE(1))) & HIGH_BITS;
+}
+
+static inline uint64_t
+load_word(const char *p)
+{
+	uint64_t w;
+
+	memcpy(&w, p, sizeof(w));
+	return le64toh(w);
+}
+
+/* How many of the eight bytes at p, from the start, need no care. */
+static inline unsigned
+plain_prefix(const char *p)
+{
+	uint64_t care = care_bits(load_word(p));
+
+	return care ? (unsigned)__builtin_ctzll(care) / 8u : WORD;
+}
+
+/* Copies as many whole strides of plain bytes as there are. */
+static size_t
+copy_plain(char *to, const char *p, size_t n)
+{
+	size_t done = 0;
+
+	while (n - done >= STRIDE) {
+		uint64_t care = 0;
+
+		for (unsigned i = 0; i < STRIDE; i += WORD)
+			care |= care_bits(load_word(p + done + i));
+		if (care)
+			break;
+		memcpy(to + done, p + done, STRIDE);
+		done += STRIDE;
+	}
+	return done;
+}
+
+static bool
+is_tail(unsigned char c)
+{
+	return (c & 0xc0) == 0x80;
+}
+
+/* Length of the well-formed UTF-8 sequence at p (Unicode table 3-7: no
+ * overlong forms, no surrogates, nothing above U+10FFFF), 0 when there is
+ * none. */
+static unsigned
+utf8_length(const unsigned char *p, size_t n)
+{
+	unsigned char low = 0x80, high = 0xbf;
+	unsigned len;
+
+	if (n == 0 || p[0] < 0x80)
+		return n > 0;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 0;
+	len = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (p[0] == 0xe0)
+		low = 0xa0;
+	else if (p[0] == 0xed)
+		high = 0x9f;
+	else if (p[0] == 0xf0)
+		low = 0x90;
+	else if (p[0] == 0xf4)
+		high = 0x8f;
+	if (n < len || p[1] < low || p[1] > high)
+		return 0;
+	for (unsigned i = 2; i < len; i++)
+		if (!is_tail(p[i]))
+			return 0;
+	return len;
+}
+
+static char *
+put_unicode(char *to, unsigned c)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	to[0] = '\\';
+	to[1] = 'u';
+	for (int i = 0; i < 4; i++)
+		to[2 + i] = hex[c >> (12 - 4 * i) & 15];
+	return to + 6;
+}
+
+static char *
+put_escape(char *to, unsigned char c)
+{
+	static const char shorts[256] = {
+		['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+		['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+	};
+
+	if (!shorts[c])
+		return put_unicode(to, c);
+	to[0] = '\\';
+	to[1] = shorts[c];
+	return to + 2;
+}
+
+/* Characters that terminals and editors obey though JSON lets them pass: C1
+ * controls (U+0080 to U+009F), marks, embeddings, overrides and isolates of
+ * the writing direction, line and paragraph separators. 0: none of them. */
+static unsigned
+hidden_control(const unsigned char *p, unsigned len)
+{
+	unsigned c = 0;
+
+	if (len == 2)
+		c = (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
+	else if (len == 3)
+		c = (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 |
+		    (p[2] & 0x3fu);
+	if ((c >= 0x80 && c < 0xa0) || c == 0x61c ||
+	    (c >= 0x200e && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+	    (c >= 0x2066 && c <= 0x2069))
+		return c;
+	return 0;
+}
+
+/* Writes the character at p that needs care and returns its length. */
+static size_t
+put_careful(char **to, const char *p, const char *end)
+{
+	const unsigned char *at = (const unsigned char *)p;
+	unsigned len, hidden;
+
+	if (at[0] < 0x80) {
+		*to = put_escape(*to, at[0]);
+		return 1;
+	}
+	len = utf8_length(at, (size_t)(end - p));
+	if (len == 0) {
+		memcpy(*to, "\xef\xbf\xbd", 3);
+		*to += 3;
+		return 1;
+	}
+	hidden = hidden_control(at, len);
+	if (hidden) {
+		*to = put_unicode(*to, hidden);
+		return len;
+	}
+	for (unsigned i = 0; i < len; i++)
+		*(*to)++ = p[i];
+	return len;
+}
+
+static bool
+needs_care(unsigned char c)
+{
+	return c < 0x20 || c >= 0x7f || c == '"' || c == '\\';
+}
+
+/* Escapes from p at least up to stop (a character may reach beyond it, never
+ * beyond end) and returns the end of what it wrote. Words are copied whole
+ * and counted afterwards: the room at `to` allows for it. */
+static char *
+escape_piece(char *to, const char **from, const char *stop, const char *end)
+{
+	const char *p = *from;
+
+	while (p < stop) {
+		if ((size_t)(end - p) >= WORD) {
+			size_t n = plain_prefix(p);
+
+			memcpy(to, p, WORD);
+			if (n == WORD && p + n < stop)
+				n += copy_plain(to + n, p + n,
+						(size_t)(stop - p) - n);
+			p += n;
+			to += n;
+			if (n >= WORD)
+				continue;
+		} else if (!needs_care((unsigned char)*p)) {
+			*to++ = *p++;
+			continue;
+		}
+		do
+			p += put_careful(&to, p, end);
+		while (p < stop && needs_care((unsigned char)*p));
+	}
+	*from = p;
+	return to;
+}
+
+#define ROOM(piece) (((piece) + WORD) * WORST_GROWTH)
+
+/* A buffer with a limit must not fail for room that is reserved but never
+ * used, so its pieces are escaped aside first. */
+static const char *
+add_piece(struct buf *out, const char *p, size_t piece, const char *end)
+{
+	char aside[ROOM(PIECE_BYTES)];
+	char *to;
+
+	if (out->limit_bytes) {
+		to = escape_piece(aside, &p, p + piece, end);
+		buf_add(out, aside, (size_t)(to - aside));
+		return p;
+	}
+	to = buf_reserve(out, ROOM(piece));
+	if (!to)
+		return end;
+	to = escape_piece(to, &p, p + piece, end);
+	out->len = (size_t)(to - out->data);
+	return p;
+}
+
+void
+escape_quoted(struct buf *out, struct span s)
+{
+	const char *p = s.at, *end = s.len ? s.at + s.len : s.at;
+
+	buf_addc(out, '"');
+	while (p < end) {
+		size_t left = (size_t)(end - p);
+
+		p = add_piece(out, p, left < PIECE_BYTES ? left : PIECE_BYTES,
+			      end);
+	}
+	buf_addc(out, '"');
+}
+
+/* Eight ASCII bytes without NUL at once; the rest one character a turn. */
+bool
+json_is_utf8(struct span s)
+{
+	size_t i = 0;
+
+	while (i < s.len) {
+		unsigned n = 0;
+
+		if (s.len - i >= WORD)
+			n = plain_prefix(s.at + i);
+		if (n == 0) {
+			n = utf8_length((const unsigned char *)s.at + i,
+					s.len - i);
+			if (n == 0 || s.at[i] == '\0')
+				return false;
+		}
+		i += n;
+	}
+	return true;
+}
