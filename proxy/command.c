@@ -166,7 +166,7 @@ answer_from_reply(struct exchange *ex)
 }
 
 enum flow
-command_run(struct exchange *ex)
+command_step(struct exchange *ex)
 {
 	if (ex->commit_pending)
 		return FLOW_WAIT;

@@ -181,7 +181,7 @@ void capture_fini(struct capture *c);
 
 /* ---- command.c ---- */
 
-enum flow command_run(struct exchange *ex);
+enum flow command_step(struct exchange *ex);
 void command_forget(struct exchange *ex);
 
 #endif

@@ -216,7 +216,7 @@ forward_read(struct exchange *ex)
 }
 
 enum flow
-forward_run(struct exchange *ex)
+forward_step(struct exchange *ex)
 {
 	if (ex->client->io.broken)
 		return step_abort(ex);

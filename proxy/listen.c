@@ -137,7 +137,7 @@ listen_tcp(const char *address, struct addrinfo *ai, unsigned sockets,
 }
 
 int
-listen_open(const char *address, unsigned sockets, struct listen_address *out,
+proxy_listen(const char *address, unsigned sockets, struct listen_address *out,
 	    struct error *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,

@@ -21,9 +21,9 @@ struct listen_address {
 	unsigned fd_count;
 };
 
-/* listen_open binds `sockets` sockets (one for a Unix path). The fds are the
+/* proxy_listen binds `sockets` sockets (one for a Unix path). The fds are the
  * caller's. 0 or -1 with err. */
-MUST_CHECK int listen_open(const char *address, unsigned sockets,
+MUST_CHECK int proxy_listen(const char *address, unsigned sockets,
 			   struct listen_address *out, struct error *err);
 
 #endif

@@ -92,7 +92,7 @@ start_listeners(struct run *r, struct error *err)
 
 	for (i = 0; r->settings->listen[i]; i++) {
 		struct listen_address *a = &r->listen[i];
-		int e = listen_open(r->settings->listen[i], r->worker_count,
+		int e = proxy_listen(r->settings->listen[i], r->worker_count,
 				    a, err);
 
 		r->listen_count++;

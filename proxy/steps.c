@@ -235,7 +235,7 @@ admit(struct exchange *ex)
 static enum flow
 forward(struct exchange *ex)
 {
-	return forward_run(ex);
+	return forward_step(ex);
 }
 
 /* ---- command ---- */
@@ -243,7 +243,7 @@ forward(struct exchange *ex)
 static enum flow
 command(struct exchange *ex)
 {
-	return command_run(ex);
+	return command_step(ex);
 }
 
 /* ---- answer ---- */

@@ -15,7 +15,7 @@ enum flow step_problem(struct exchange *ex, enum problem p);
 enum flow step_abort(struct exchange *ex);
 
 /* forward.c */
-enum flow forward_run(struct exchange *ex);
+enum flow forward_step(struct exchange *ex);
 /* forward_failed: no answer came, for this reason. */
 enum flow forward_failed(struct exchange *ex, enum problem p);
 
