@@ -11,23 +11,56 @@
 
 /* ---- check ---- */
 
+/* Turns "line N: words" into the "FILE:N: kind: words" of compilers, which
+ * editors can follow. */
 static void
-print_warnings(const struct rules *rules, const char *path)
+add_line(struct buf *out, const char *path, const char *kind, struct span line)
 {
-	struct buf lines CLEANUP(buf_fini) = { 0 };
-	struct span rest;
+	int number = 0, skip = 0;
+	char text[64];
 
-	rules_lint(rules, &lines);
-	rest = buf_span(&lines);
+	snprintf(text, sizeof(text), "%.*s", (int)line.len, line.at);
+	if (sscanf(text, "line %d: %n", &number, &skip) == 1 && skip)
+		buf_printf(out, "%s:%d: %s: ", path, number, kind);
+	else
+		buf_printf(out, "%s: %s: ", path, kind);
+	buf_add(out, line.at + skip, line.len - (size_t)skip);
+	buf_addc(out, '\n');
+}
+
+static void
+add_lines(struct buf *out, const char *path, const char *kind,
+	  const struct buf *lines)
+{
+	struct span rest = buf_span(lines);
+
 	while (rest.len) {
 		const char *end = memchr(rest.at, '\n', rest.len);
 		size_t len = end ? (size_t)(end - rest.at) : rest.len;
 
-		printf("%s: warning: %.*s\n", path, (int)len, rest.at);
+		add_line(out, path, kind, (struct span){ rest.at, len });
 		len += end ? 1 : 0;
 		rest.at += len;
 		rest.len -= len;
 	}
+}
+
+static size_t
+report(const struct rules *rules, const char *path, struct buf *out)
+{
+	struct buf warnings CLEANUP(buf_fini) = { 0 };
+	struct buf failures CLEANUP(buf_fini) = { 0 };
+	size_t failed, ran = 0;
+
+	rules_lint(rules, &warnings);
+	add_lines(out, path, "warning", &warnings);
+	failed = rules_run_expect(rules, &failures, &ran);
+	add_lines(out, path, "failed", &failures);
+	/* The default rule is one of the set, but not of the file's list. */
+	buf_printf(out, "%s: %zu rules, %zu targets, %zu of %zu tests passed\n",
+		   path, rules->rule_count - 1, rules->target_count,
+		   ran - failed, ran);
+	return failed;
 }
 
 int
@@ -35,22 +68,19 @@ command_check(const struct command_call *call)
 {
 	struct rules *rules CLEANUP(rules_unref) = NULL;
 	struct buf out CLEANUP(buf_fini) = { 0 };
-	const char *path = call->args[0];
+	char text[ERROR_TEXT_MAX + 512];
 	struct error err = { 0 };
-	size_t failures, ran = 0;
+	size_t failed;
 
-	rules = rules_load_file(path, &err);
-	if (!rules)
-		return command_fail(COMMAND_USAGE, path, &err);
-	print_warnings(rules, path);
-	failures = rules_run_expect(rules, &out, &ran);
-	buf_printf(&out,
-		   "%s: %zu rules, %zu targets, %zu of %zu tests passed\n",
-		   path, rules->rule_count, rules->target_count, ran - failures,
-		   ran);
-	if (command_print(&out) || failures)
-		return COMMAND_FAILED;
-	return COMMAND_OK;
+	rules = rules_load_file(call->args[0], &err);
+	if (!rules) {
+		/* No "matapalo:" in front, for the sake of editors. */
+		fprintf(stderr, "%s\n",
+			error_format(&err, call->args[0], text, sizeof(text)));
+		return COMMAND_USAGE;
+	}
+	failed = report(rules, call->args[0], &out);
+	return command_print(&out) || failed ? COMMAND_FAILED : COMMAND_OK;
 }
 
 /* ---- explain ---- */
