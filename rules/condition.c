@@ -10,8 +10,8 @@
 static int
 check_method(struct rules_load *l, const struct rules_node *at, const char *s)
 {
-	if (keys_check_token(l, at, s) < 0)
-		return -1;
+	if (!keys_is_token(s))
+		return load_fail(l, at, "\"%s\" cannot be a method", s);
 	for (const char *c = s; *c; c++)
 		if (islower((unsigned char)*c))
 			return load_fail(l, at, "\"%s\": methods are case "
@@ -102,6 +102,7 @@ load_named(struct rules_load *l, const struct rules_node *map,
 		    load_value(l, &at, c) < 0)
 			return -1;
 		c->name = load_copy(l, at.key);
+		c->name_len = strlen(at.key);
 		if (!c->name)
 			return -1;
 		++*count;
@@ -183,23 +184,33 @@ host_name(struct span host)
 	return host;
 }
 
+/* message_find measures the name each time; many rules may look here. */
+static bool
+find_header(struct message_fields fields, struct span name,
+	    struct span *value)
+{
+	for (size_t i = 0; i < fields.count; i++) {
+		if (!span_equal_nocase(fields.at[i].name, name))
+			continue;
+		*value = fields.at[i].value;
+		return true;
+	}
+	return false;
+}
+
 static bool
 find_named(const struct condition *c, const struct message_request *req,
 	   struct span *value)
 {
-	const struct message_field *f;
+	struct span name = { c->name, c->name_len };
 
 	switch (c->kind) {
 	case CONDITION_HEADER:
-		f = message_find(req->fields, c->name);
-		if (f)
-			*value = f->value;
-		return f != NULL;
+		return find_header(req->fields, name, value);
 	case CONDITION_QUERY:
-		return message_query_param(req->query, span_of(c->name),
-					   value);
+		return message_query_param(req->query, name, value);
 	case CONDITION_COOKIE:
-		return message_cookie(req->fields, span_of(c->name), value);
+		return message_cookie(req->fields, name, value);
 	case CONDITION_METHOD:
 	case CONDITION_HOST:
 		break;
@@ -247,6 +258,16 @@ conditions_fail(const struct conditions *c, const struct message_request *req)
 		if (!condition_holds(&c->at[i], req))
 			return &c->at[i];
 	return NULL;
+}
+
+unsigned
+conditions_cost(const struct conditions *c)
+{
+	unsigned cost = 0;
+
+	for (size_t i = 0; i < c->count; i++)
+		cost += c->at[i].name ? 4 : 1;
+	return cost;
 }
 
 static bool

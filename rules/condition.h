@@ -21,6 +21,7 @@ struct condition {
 	enum condition_kind kind;
 	enum condition_test test;
 	const char *name;			/* header, query, cookie */
+	size_t name_len;
 	const char *value;			/* CONDITION_IS */
 	const char *const *methods;		/* CONDITION_METHOD */
 	size_t method_count;
@@ -39,6 +40,8 @@ bool condition_holds(const struct condition *c,
 /* conditions_fail returns the first that does not hold, NULL: all do. */
 const struct condition *conditions_fail(const struct conditions *c,
 					const struct message_request *req);
+/* conditions_cost: steps of testing all, a header search counts more. */
+unsigned conditions_cost(const struct conditions *c);
 /* conditions_exclude: no request can satisfy both. */
 bool conditions_exclude(const struct conditions *a,
 			const struct conditions *b);

@@ -95,7 +95,7 @@ list_cost(const struct index_list *list)
 	unsigned cost = 0;
 
 	for (size_t i = 0; i < list->count; i++)
-		cost += 1 + (unsigned)list->at[i].conditions.count;
+		cost += 1 + conditions_cost(&list->at[i].conditions);
 	return cost;
 }
 

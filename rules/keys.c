@@ -158,8 +158,9 @@ check_map(struct rules_load *l, const struct rules_node *map,
 	struct rules_node node = { .up = map };
 
 	json_object_foreach(map->value, node.key, node.value) {
-		if (keys_check_name(l, &node, node.key) < 0 ||
-		    check_element(l, &node, object) < 0)
+		if (!keys_is_name(node.key))
+			return load_fail_key(l, &node, KEYS_NAME_HELP);
+		if (check_element(l, &node, object) < 0)
 			return -1;
 	}
 	return 0;

@@ -89,9 +89,14 @@ int keys_strings(struct rules_load *l, const struct rules_node *node,
 		 enum key k, keys_string_check *check,
 		 const char *const **list, size_t *count);
 
+/* keys_is_name: may name a target, a rule or an adapter. */
+bool keys_is_name(const char *s);
+#define KEYS_NAME_HELP \
+	"a name is 1 to 64 letters, digits, \".\", \"_\" or \"-\", and " \
+	"begins with a letter or digit"
+/* keys_is_token: RFC 9110 5.6.2. */
+bool keys_is_token(const char *s);
 /* Checks of single strings, shared by several keys. */
-int keys_check_name(struct rules_load *l, const struct rules_node *at,
-		    const char *s);
 int keys_check_token(struct rules_load *l, const struct rules_node *at,
 		     const char *s);
 int keys_check_pointer(struct rules_load *l, const struct rules_node *at,

@@ -23,6 +23,15 @@
 static const uint8_t share_key_default[16] = "matapalo share 1";
 static const uint8_t hash_key[16] = "matapalo rules 1";
 
+/* Messages quote the file, and end on a terminal. */
+static void
+hide_controls(char *s)
+{
+	for (; *s; s++)
+		if ((unsigned char)*s < ' ' || *s == 0x7f)
+			*s = '?';
+}
+
 static int
 fail_at(struct rules_load *l, const struct rules_node *at,
 	struct rules_position where, const char *fmt, va_list ap)
@@ -31,6 +40,8 @@ fail_at(struct rules_load *l, const struct rules_node *at,
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	rules_position_path(at, path, sizeof(path));
+	hide_controls(text);
+	hide_controls(path);
 	return error_at(l->err, where.line, where.column, "%s%s%s", path,
 			*path ? ": " : "", text);
 }
@@ -177,6 +188,14 @@ load_tree(struct rules_load *l, json_t *tree)
 	return load_expects(l, &root);
 }
 
+static const char *
+syntax_words(const json_error_t *bad)
+{
+	return json_error_code(bad) == json_error_null_character
+		       ? "\\u0000 cannot stand in a string"
+		       : bad->text;
+}
+
 static json_t *
 parse_text(struct rules_load *l)
 {
@@ -199,7 +218,7 @@ parse_text(struct rules_load *l)
 	if (!tree)
 		error_at(l->err, bad.line > 0 ? bad.line : 1,
 			 bad.column > 0 ? bad.column : 1, "not JSON: %s",
-			 bad.text);
+			 syntax_words(&bad));
 	return tree;
 }
 

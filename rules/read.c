@@ -174,33 +174,36 @@ keys_strings(struct rules_load *l, const struct rules_node *node, enum key k,
 	return 0;
 }
 
-int
-keys_check_name(struct rules_load *l, const struct rules_node *at,
-		const char *s)
+static bool
+is_made_of(const char *s, const char *others)
 {
-	size_t len = strlen(s);
-	bool good = len > 0 && len <= 64 && isalnum((unsigned char)s[0]);
+	for (; *s; s++)
+		if (!isalnum((unsigned char)*s) && !strchr(others, *s))
+			return false;
+	return true;
+}
 
-	for (size_t i = 0; good && i < len; i++)
-		good = isalnum((unsigned char)s[i]) || strchr("._-", s[i]);
-	return good ? 0
-		    : load_fail_key(l, at, "a name is 1 to 64 letters, "
-				    "digits, \".\", \"_\" or \"-\", and "
-				    "begins with a letter or digit");
+bool
+keys_is_name(const char *s)
+{
+	return isalnum((unsigned char)*s) && strlen(s) <= 64 &&
+	       is_made_of(s, "._-");
+}
+
+bool
+keys_is_token(const char *s)
+{
+	return *s && is_made_of(s, "!#$%&'*+-.^_`|~");
 }
 
 int
 keys_check_token(struct rules_load *l, const struct rules_node *at,
 		 const char *s)
 {
-	bool good = *s != '\0';
-
-	for (const char *c = s; good && *c; c++)
-		good = isalnum((unsigned char)*c) ||
-		       strchr("!#$%&'*+-.^_`|~", *c);
-	return good ? 0
-		    : load_fail(l, at, "\"%s\" cannot be the name of a header "
-				"field or cookie", s);
+	if (keys_is_token(s))
+		return 0;
+	return load_fail(l, at, "\"%s\" cannot be the name of a header field "
+			 "or cookie", s);
 }
 
 int
@@ -253,7 +256,7 @@ const char *
 keys_nearest(const char *s, const char *(*next)(void *arg), void *arg)
 {
 	const char *candidate, *best = NULL;
-	unsigned limit = strlen(s) < 5 ? 2 : 3, nearest = limit;
+	unsigned limit = strlen(s) < 4 ? 2 : 3, nearest = limit;
 
 	if (strlen(s) > NEAREST_MAX)
 		return NULL;

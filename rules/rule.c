@@ -265,10 +265,10 @@ load_name(struct rules_load *l, const struct rules_node *node,
 		return load_fail(l, &name, "\"default\" is the name of what "
 				 "applies when no rule matches: choose "
 				 "another");
+	if (!keys_is_name(s))
+		return load_fail(l, &name, KEYS_NAME_HELP);
 	rule->name = load_copy(l, s);
-	if (!rule->name)
-		return -1;
-	return keys_check_name(l, &name, s);
+	return rule->name ? 0 : -1;
 }
 
 static int

@@ -56,6 +56,10 @@ check_normal(struct rules_load *l, const struct rules_node *at,
 	if (n < 0)
 		return load_fail(l, at, "\"%.*s\" has a bad percent escape",
 				 (int)seg.len, seg.at);
+	if (span_is(seg, ".") || span_is(seg, ".."))
+		return load_fail(l, at, "\".\" and \"..\" are resolved before "
+				 "rules are matched: write the path that "
+				 "remains");
 	if ((size_t)n != seg.len + 1 || memcmp(path, normal, (size_t)n) != 0)
 		return load_fail(l, at, "\"%.*s\" never matches, since paths "
 				 "are compared in normal form: write \"%.*s\"",
@@ -130,8 +134,9 @@ check_text(struct rules_load *l, const struct rules_node *at, const char *s)
 				 "for parameters use \"query\"");
 	for (; *s; s++)
 		if ((unsigned char)*s <= ' ' || (unsigned char)*s >= 0x7f)
-			return load_fail(l, at, "only visible ASCII can stand "
-					 "in a path: write percent escapes");
+			return load_fail(l, at, "only visible ASCII and no "
+					 "blank can stand in a path: write "
+					 "percent escapes");
 	return 0;
 }
 
