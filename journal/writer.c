@@ -13,7 +13,7 @@
 
 /* A transaction ends early here: its pages must fit the cache. */
 #define TX_BYTES_MAX (4 << 20)
-#define BACKOFF_FIRST_MS 100
+#define BACKOFF_FIRST_MS 20
 #define BACKOFF_LAST_MS 2000
 /* From the hard limit on readers are waited for a moment, so that the log
  * can start over. */

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/digest.h"
-#include "base/log.h"
 #include "tests/journal/fixture.h"
 
 int
@@ -16,6 +15,12 @@ main(void)
 	digest_start();
 	suite_add_tcase(s, case_open());
 	suite_add_tcase(s, case_append());
+	suite_add_tcase(s, case_read());
+	suite_add_tcase(s, case_lists());
+	suite_add_tcase(s, case_queue());
+	suite_add_tcase(s, case_writer());
+	suite_add_tcase(s, case_crash());
+	suite_add_tcase(s, case_faults());
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
