@@ -16,6 +16,14 @@ line_ends_well(const char *p, bool *folded)
 	return true;
 }
 
+static bool
+only_spaces(const char *from, const char *to)
+{
+	while (from < to && (*from == ' ' || *from == '\t'))
+		from++;
+	return from == to;
+}
+
 /* Every line must end in CRLF and none may be folded (RFC 9112 2.2, 5.2);
  * no space before the colon (5.1). The bytes behind a value are in the
  * buffer: the head was complete. */
@@ -28,7 +36,10 @@ lines_are_strict(const struct parse *p)
 	for (i = 0; i < p->field_count; i++) {
 		const struct message_field *f = &p->fields[i];
 
-		if (f->name.len == 0 || f->name.at[f->name.len] != ':')
+		const char *colon = f->name.at + f->name.len;
+
+		if (f->name.len == 0 || *colon != ':' ||
+		    (f->value.len && !only_spaces(colon + 1, f->value.at)))
 			return false;
 		if (!line_ends_well(f->value.at + f->value.len, &folded) ||
 		    folded)
@@ -142,7 +153,7 @@ check_host(const struct parse *p)
 static enum problem
 check_framing(const struct parse *p)
 {
-	unsigned i, codings = 0, lengths = 0;
+	unsigned i, codings = 0, lengths = 0, before;
 	bool chunked = false;
 
 	for (i = 0; i < p->field_count; i++) {
@@ -152,12 +163,13 @@ check_framing(const struct parse *p)
 			lengths++;
 		if (!span_is_nocase(p->fields[i].name, "transfer-encoding"))
 			continue;
-		if (list.len == 0)
-			return PROBLEM_BAD_FRAMING;
+		before = codings;
 		while (span_next_token(&list, &token)) {
 			codings++;
 			chunked = span_is_nocase(token, "chunked");
 		}
+		if (codings == before)	/* empty, or only commas */
+			return PROBLEM_BAD_FRAMING;
 	}
 	if (lengths > 1 || (lengths && codings))
 		return PROBLEM_BAD_FRAMING;

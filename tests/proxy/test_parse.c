@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* proxy/parse.c and check.c: one verdict a request, however it is cut. */
+#include "proxy/parse.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/attr.h"
+
+#define CRLF "\r\n"
+#define H CRLF "Host: a.example"
+#define E CRLF CRLF
+
+struct row {
+	enum problem expected;
+	const char *text;
+	size_t len;
+};
+
+static const struct row rows[] = {
+#define CASE(problem, ...) \
+	{ PROBLEM_##problem, __VA_ARGS__, sizeof(__VA_ARGS__) - 1 },
+#include "tests/proxy/requests.def"
+#undef CASE
+};
+
+/* Feeds the text in pieces of `step` bytes, as a slow client would. */
+static enum problem
+verdict(const struct row *row, size_t step)
+{
+	static char first[8192];
+	struct arena arena;
+	struct parse p;
+	enum parse_result r = PARSE_MORE;
+	enum problem why = PROBLEM_BAD_REQUEST;
+	size_t at = 0, used;
+
+	arena_init(&arena, first, sizeof(first), 65536);
+	parse_init_request(&p, &arena);
+	while (r == PARSE_MORE && at < row->len) {
+		size_t n = row->len - at < step ? row->len - at : step;
+
+		r = parse_head(&p, row->text + at, n, &used);
+		at += used;
+	}
+	if (r == PARSE_HEAD && parse_check_request(&p, &why) == 0)
+		why = PROBLEM_NONE;
+	arena_fini(&arena);
+	return why;
+}
+
+START_TEST(one_verdict_however_it_is_cut)
+{
+	static const size_t steps[] = { 1, 2, 3, 7, 100000 };
+	const struct row *row = &rows[_i];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(steps); i++)
+		ck_assert_msg(verdict(row, steps[i]) == row->expected,
+			      "step %zu, expected %d, got %d:\n%s", steps[i],
+			      row->expected, verdict(row, steps[i]),
+			      row->text);
+}
+END_TEST
+
+START_TEST(chunks_are_gathered_in_place)
+{
+	static const char head[] = "POST / HTTP/1.1" H CRLF
+				   "Transfer-Encoding: chunked" E;
+	char body[] = "3\r\nabc\r\n5;ext=1\r\ndefgh\r\n0\r\nT: x\r\n\r\nNEXT";
+	static char first[8192];
+	struct arena arena;
+	struct parse p;
+	size_t used, len;
+
+	arena_init(&arena, first, sizeof(first), 65536);
+	parse_init_request(&p, &arena);
+	ck_assert_int_eq(parse_head(&p, head, sizeof(head) - 1, &used),
+			 PARSE_HEAD);
+	ck_assert_int_eq(parse_request_framing(&p), PARSE_CHUNKED);
+	ck_assert_int_eq(parse_chunked(&p, body, sizeof(body) - 1, &used,
+				       &len), PARSE_DONE);
+	ck_assert_uint_eq(len, 8);
+	ck_assert_int_eq(memcmp(body, "abcdefgh", 8), 0);
+	ck_assert_str_eq(body + used, "NEXT");
+	arena_fini(&arena);
+}
+END_TEST
+
+START_TEST(bad_chunks_are_refused)
+{
+	static const char *const bad[] = {
+		"x\r\n", "-1\r\n", "3 \r\nabc\r\n", "3\nabc\r\n",
+		"3\r\nabcd\r\n", "3\r\nabc\n0\r\n\r\n",
+		"fffffffffffffffff\r\n", "0x3\r\nabc\r\n", "\r\n",
+		"3;a=\"\x01\"\r\nabc\r\n", "0\r\nA : b\r\n\r\n",
+	};
+	static const char head[] = "POST / HTTP/1.1" H CRLF
+				   "Transfer-Encoding: chunked" E;
+	static char first[8192];
+	struct arena arena;
+	struct parse p;
+	char text[64];
+	size_t used, len;
+
+	strcpy(text, bad[_i]);
+	arena_init(&arena, first, sizeof(first), 65536);
+	parse_init_request(&p, &arena);
+	ck_assert_int_eq(parse_head(&p, head, sizeof(head) - 1, &used),
+			 PARSE_HEAD);
+	ck_assert_int_eq(parse_chunked(&p, text, strlen(text), &used, &len),
+			 PARSE_BAD);
+	arena_fini(&arena);
+}
+END_TEST
+
+START_TEST(hop_by_hop_fields_end_here)
+{
+	static const struct message_field f[] = {
+		{ SPAN_LITERAL("Connection"), SPAN_LITERAL("close, X-Mine") },
+		{ SPAN_LITERAL("X-Mine"), SPAN_LITERAL("1") },
+		{ SPAN_LITERAL("X-Other"), SPAN_LITERAL("2") },
+	};
+	struct message_fields all = { f, ARRAY_SIZE(f) };
+
+	ck_assert(parse_is_hop_by_hop(all, f[0].name, true));
+	ck_assert(parse_is_hop_by_hop(all, f[1].name, true));
+	ck_assert(!parse_is_hop_by_hop(all, f[2].name, true));
+	ck_assert(parse_is_hop_by_hop(all, span_of("keep-alive"), false));
+	ck_assert(parse_is_hop_by_hop(all, span_of("TE"), false));
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("parse");
+	TCase *t = tcase_create("parse");
+	SRunner *r;
+	int failed;
+
+	tcase_add_loop_test(t, one_verdict_however_it_is_cut, 0,
+			    ARRAY_SIZE(rows));
+	tcase_add_test(t, chunks_are_gathered_in_place);
+	tcase_add_loop_test(t, bad_chunks_are_refused, 0, 11);
+	tcase_add_test(t, hop_by_hop_fields_end_here);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
