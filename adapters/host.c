@@ -16,7 +16,7 @@ struct adapter_host {
 	struct bus *bus;
 	const struct adapter_ops *(*find)(const char *kind);
 	pthread_mutex_t lock;	/* the list; runners have their own */
-	struct runner **runners;
+	struct adapter_runner **runners;
 	size_t count;
 };
 
@@ -45,24 +45,24 @@ adapter_host_start(struct bus *bus, struct error *err)
 }
 
 static const struct adapter_config *
-find_config(const struct runner *r, const struct adapter_config *configs,
-	    size_t count)
+find_config(const struct adapter_runner *r,
+	    const struct adapter_config *configs, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (runner_is(r, &configs[i]))
+		if (adapter_runner_is(r, &configs[i]))
 			return &configs[i];
 	return NULL;
 }
 
 /* Moves the runner that is this config already out of `old`. */
-static struct runner *
-take_running(struct runner **old, size_t count,
+static struct adapter_runner *
+take_running(struct adapter_runner **old, size_t count,
 	     const struct adapter_config *config)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct runner *r = old[i];
+		struct adapter_runner *r = old[i];
 
-		if (r && runner_is(r, config)) {
+		if (r && adapter_runner_is(r, config)) {
 			old[i] = NULL;
 			return r;
 		}
@@ -71,13 +71,13 @@ take_running(struct runner **old, size_t count,
 }
 
 static void
-stop_all(struct runner **runners, size_t count)
+stop_all(struct adapter_runner **runners, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (runners[i])
-			runner_stop_begin(runners[i]);
+			adapter_runner_stop_begin(runners[i]);
 	for (size_t i = 0; i < count; i++)
-		runner_stop(&runners[i]);
+		adapter_runner_stop(&runners[i]);
 }
 
 /* Those that go are stopped before any is started: a changed adapter keeps
@@ -86,13 +86,13 @@ static void
 drop_others(struct adapter_host *h, const struct adapter_config *configs,
 	    size_t count)
 {
-	struct runner **gone = calloc(h->count + 1, sizeof(*gone));
+	struct adapter_runner **gone = calloc(h->count + 1, sizeof(*gone));
 	size_t kept = 0, dropped = 0;
 
 	INVARIANT(gone);
 	pthread_mutex_lock(&h->lock);
 	for (size_t i = 0; i < h->count; i++) {
-		struct runner *r = h->runners[i];
+		struct adapter_runner *r = h->runners[i];
 
 		if (find_config(r, configs, count))
 			h->runners[kept++] = r;
@@ -105,11 +105,12 @@ drop_others(struct adapter_host *h, const struct adapter_config *configs,
 	free(gone);
 }
 
-static struct runner *
+static struct adapter_runner *
 start_one(struct adapter_host *h, const struct adapter_config *config)
 {
-	struct runner *r = runner_start(h->bus, h->find(config->kind), config);
+	struct adapter_runner *r;
 
+	r = adapter_runner_start(h->bus, h->find(config->kind), config);
 	if (!r)
 		log_error("adapter.no-memory", "adapter %s does not run: no "
 			  "memory", config->name);
@@ -120,7 +121,7 @@ void
 adapter_host_set(struct adapter_host *h, const struct adapter_config *configs,
 		 size_t count)
 {
-	struct runner **list = calloc(count + 1, sizeof(*list)), **old;
+	struct adapter_runner **list = calloc(count + 1, sizeof(*list)), **old;
 	size_t n = 0;
 
 	MAGIC_CHECK(h, HOST_MAGIC);
@@ -128,7 +129,7 @@ adapter_host_set(struct adapter_host *h, const struct adapter_config *configs,
 	drop_others(h, configs, count);
 	pthread_mutex_lock(&h->lock);
 	for (size_t i = 0; i < count; i++) {
-		struct runner *r = take_running(h->runners, h->count,
+		struct adapter_runner *r = take_running(h->runners, h->count,
 						&configs[i]);
 
 		if (!r)
@@ -166,7 +167,7 @@ adapter_host_status(struct adapter_host *h, struct json *out)
 	json_array_begin(out);
 	pthread_mutex_lock(&h->lock);
 	for (size_t i = 0; i < h->count; i++)
-		runner_status(h->runners[i], out);
+		adapter_runner_status(h->runners[i], out);
 	pthread_mutex_unlock(&h->lock);
 	json_array_end(out);
 }

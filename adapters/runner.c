@@ -44,7 +44,7 @@ static const char *const state_names[] = {
 #undef X
 };
 
-struct runner {
+struct adapter_runner {
 	uint32_t magic;
 	const struct adapter_ops *ops;
 	struct adapter_config config;	/* a deep copy */
@@ -64,7 +64,7 @@ struct runner {
 /* ---- shared numbers ---- */
 
 static void
-set_state(struct runner *r, enum runner_state state)
+set_state(struct adapter_runner *r, enum runner_state state)
 {
 	pthread_mutex_lock(&r->lock);
 	r->state = state;
@@ -72,7 +72,7 @@ set_state(struct runner *r, enum runner_state state)
 }
 
 static void
-note_error(struct runner *r, const char *id, const struct error *err)
+note_error(struct adapter_runner *r, const char *id, const struct error *err)
 {
 	pthread_mutex_lock(&r->lock);
 	snprintf(r->last_error, sizeof(r->last_error), "%s", err->text);
@@ -81,7 +81,7 @@ note_error(struct runner *r, const char *id, const struct error *err)
 }
 
 static bool
-is_stopping(struct runner *r)
+is_stopping(struct adapter_runner *r)
 {
 	bool stopping;
 
@@ -94,7 +94,7 @@ is_stopping(struct runner *r)
 /* Twice as long each time, between half and all of it by chance, so that
  * many instances do not come back in step. */
 static void
-back_off(struct runner *r)
+back_off(struct adapter_runner *r)
 {
 	uint32_t chance;
 	uint64_t until_us;
@@ -133,7 +133,7 @@ waits_for_its_key(const struct bus_batch *b, const bool *retried, size_t i)
 }
 
 static void
-count_verdict(struct runner *r, enum adapter_verdict v)
+count_verdict(struct adapter_runner *r, enum adapter_verdict v)
 {
 	pthread_mutex_lock(&r->lock);
 	switch (v) {
@@ -152,7 +152,7 @@ count_verdict(struct runner *r, enum adapter_verdict v)
 }
 
 static enum adapter_verdict
-deliver_one(struct runner *r, void *self, const struct bus_event *e)
+deliver_one(struct adapter_runner *r, void *self, const struct bus_event *e)
 {
 	struct error err = { 0 };
 	enum adapter_verdict v = r->ops->deliver(self, e, &err);
@@ -175,7 +175,7 @@ deliver_one(struct runner *r, void *self, const struct bus_event *e)
 
 /* Sets done[i] for what the adapter took; returns how many. */
 static size_t
-deliver_all(struct runner *r, void *self, const struct bus_batch *b,
+deliver_all(struct adapter_runner *r, void *self, const struct bus_batch *b,
 	    bool *done)
 {
 	bool retried[BATCH_EVENTS] = { false };
@@ -200,7 +200,7 @@ deliver_all(struct runner *r, void *self, const struct bus_batch *b,
 }
 
 static void
-settle(struct runner *r, const struct bus_batch *b, const bool *done,
+settle(struct adapter_runner *r, const struct bus_batch *b, const bool *done,
        size_t taken)
 {
 	for (size_t i = 0; i < b->count; i++)
@@ -215,7 +215,7 @@ settle(struct runner *r, const struct bus_batch *b, const bool *done,
 }
 
 static void
-take_back(struct runner *r, const struct bus_batch *b, const bool *done,
+take_back(struct adapter_runner *r, const struct bus_batch *b, const bool *done,
 	  const struct error *err)
 {
 	for (size_t i = 0; i < b->count; i++)
@@ -231,7 +231,7 @@ take_back(struct runner *r, const struct bus_batch *b, const bool *done,
 
 /* 0, or -1 when the receiver has to be opened anew. */
 static int
-handle_batch(struct runner *r, void *self, const struct bus_batch *b)
+handle_batch(struct adapter_runner *r, void *self, const struct bus_batch *b)
 {
 	bool done[BATCH_EVENTS] = { false };
 	struct error err = { 0 };
@@ -251,7 +251,7 @@ handle_batch(struct runner *r, void *self, const struct bus_batch *b)
 
 /* Until the receiver fails (-1) or the runner stops (0). */
 static int
-pump(struct runner *r, void *self)
+pump(struct adapter_runner *r, void *self)
 {
 	struct bus_batch b;
 
@@ -272,7 +272,7 @@ pump(struct runner *r, void *self)
 static void *
 runner_main(void *arg)
 {
-	struct runner *r = arg;
+	struct adapter_runner *r = arg;
 
 	while (!is_stopping(r)) {
 		struct error err = { 0 };
@@ -299,7 +299,7 @@ runner_main(void *arg)
 
 /* A signal is for the main thread; a pipe without a reader is an EPIPE. */
 static int
-start_thread(struct runner *r, struct error *err)
+start_thread(struct adapter_runner *r, struct error *err)
 {
 	sigset_t all, before;
 	int failed;
@@ -334,7 +334,7 @@ subscribe(struct bus *bus, const struct adapter_config *c, struct error *err)
 }
 
 static int
-begin(struct runner *r, struct bus *bus, struct error *err)
+begin(struct adapter_runner *r, struct bus *bus, struct error *err)
 {
 	const struct adapter_config *c = &r->config;
 
@@ -349,7 +349,7 @@ begin(struct runner *r, struct bus *bus, struct error *err)
 }
 
 static void
-init_lock(struct runner *r)
+init_lock(struct adapter_runner *r)
 {
 	pthread_condattr_t attr;
 
@@ -360,11 +360,11 @@ init_lock(struct runner *r)
 	pthread_condattr_destroy(&attr);
 }
 
-struct runner *
-runner_start(struct bus *bus, const struct adapter_ops *ops,
-	     const struct adapter_config *config)
+struct adapter_runner *
+adapter_runner_start(struct bus *bus, const struct adapter_ops *ops,
+		     const struct adapter_config *config)
 {
-	struct runner *r = calloc(1, sizeof(*r));
+	struct adapter_runner *r = calloc(1, sizeof(*r));
 	struct error err = { 0 };
 
 	if (!r)
@@ -374,7 +374,7 @@ runner_start(struct bus *bus, const struct adapter_ops *ops,
 	r->ops = ops;
 	r->backoff_ms = BACKOFF_FIRST_MS;
 	if (adapter_config_copy(&r->config, config) != 0) {
-		runner_stop(&r);
+		adapter_runner_stop(&r);
 		return NULL;
 	}
 	if (begin(r, bus, &err) != 0) {
@@ -385,13 +385,14 @@ runner_start(struct bus *bus, const struct adapter_ops *ops,
 }
 
 bool
-runner_is(const struct runner *r, const struct adapter_config *config)
+adapter_runner_is(const struct adapter_runner *r,
+		  const struct adapter_config *config)
 {
 	return adapter_config_equal(&r->config, config);
 }
 
 void
-runner_stop_begin(struct runner *r)
+adapter_runner_stop_begin(struct adapter_runner *r)
 {
 	MAGIC_CHECK(r, RUNNER_MAGIC);
 	pthread_mutex_lock(&r->lock);
@@ -403,14 +404,14 @@ runner_stop_begin(struct runner *r)
 }
 
 void
-runner_stop(struct runner **rp)
+adapter_runner_stop(struct adapter_runner **rp)
 {
-	struct runner *r = *rp;
+	struct adapter_runner *r = *rp;
 
 	*rp = NULL;
 	if (!r)
 		return;
-	runner_stop_begin(r);
+	adapter_runner_stop_begin(r);
 	if (r->has_thread)
 		pthread_join(r->thread, NULL);
 	if (r->sub)
@@ -423,7 +424,7 @@ runner_stop(struct runner **rp)
 }
 
 void
-runner_status(struct runner *r, struct json *out)
+adapter_runner_status(struct adapter_runner *r, struct json *out)
 {
 	MAGIC_CHECK(r, RUNNER_MAGIC);
 	pthread_mutex_lock(&r->lock);

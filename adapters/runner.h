@@ -8,20 +8,21 @@
 #include "adapters/adapter.h"
 #include "base/json.h"
 
-struct runner;
+struct adapter_runner;
 
-/* runner_start copies config and begins. An adapter that cannot run (unknown
- * kind, bad settings) is a runner too: it says so in its status. NULL only
- * without memory. */
-MUST_CHECK struct runner *runner_start(struct bus *bus,
-				       const struct adapter_ops *ops,
-				       const struct adapter_config *config);
-/* runner_is: is this what runs already? */
-bool runner_is(const struct runner *r, const struct adapter_config *config);
-/* runner_stop_begin asks, runner_stop waits and frees. */
-void runner_stop_begin(struct runner *r);
-void runner_stop(struct runner **r);
+/* adapter_runner_start copies config and begins. An adapter that cannot run
+ * (unknown kind, bad settings) is a runner too: it says so in its status.
+ * NULL only without memory. */
+MUST_CHECK struct adapter_runner *
+adapter_runner_start(struct bus *bus, const struct adapter_ops *ops,
+		     const struct adapter_config *config);
+/* adapter_runner_is: is this what runs already? */
+bool adapter_runner_is(const struct adapter_runner *r,
+		       const struct adapter_config *config);
+/* adapter_runner_stop_begin asks, adapter_runner_stop waits and frees. */
+void adapter_runner_stop_begin(struct adapter_runner *r);
+void adapter_runner_stop(struct adapter_runner **r);
 /* Any thread. */
-void runner_status(struct runner *r, struct json *out);
+void adapter_runner_status(struct adapter_runner *r, struct json *out);
 
 #endif

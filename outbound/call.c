@@ -14,7 +14,7 @@
 static size_t
 on_body(char *data, size_t size, size_t n, void *arg)
 {
-	struct call *c = arg;
+	struct outbound_call *c = arg;
 	size_t bytes = size * n;
 
 	if (bytes > c->max_body_bytes - c->answer.body.len) {
@@ -30,7 +30,7 @@ on_body(char *data, size_t size, size_t n, void *arg)
 static size_t
 on_field(char *data, size_t size, size_t n, void *arg)
 {
-	struct call *c = arg;
+	struct outbound_call *c = arg;
 	size_t bytes = size * n;
 
 	if (bytes >= 5 && memcmp(data, "HTTP/", 5) == 0) {
@@ -84,7 +84,7 @@ always_has_content(struct span method)
 /* The setters' results are or-ed: each fails only without memory or on a
  * library that was built without HTTP. */
 static int
-set_method(struct call *c, const struct outbound_request *req)
+set_method(struct outbound_call *c, const struct outbound_request *req)
 {
 	int bad = 0;
 
@@ -139,7 +139,7 @@ set_boundaries(CURL *easy, unsigned timeout_ms)
 }
 
 static int
-set_callbacks(struct call *c)
+set_callbacks(struct outbound_call *c)
 {
 	int bad = 0;
 
@@ -153,11 +153,12 @@ set_callbacks(struct call *c)
 }
 
 static int
-set_up(struct call *c, const struct outbound_request *req, struct error *err)
+set_up(struct outbound_call *c, const struct outbound_request *req,
+       struct error *err)
 {
 	int bad = 0;
 
-	if (fields_build(req, &c->lines, err) != 0)
+	if (outbound_fields_build(req, &c->lines, err) != 0)
 		return -1;
 	bad |= curl_easy_setopt(c->easy, CURLOPT_URL, req->url);
 	bad |= curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH,
@@ -174,10 +175,10 @@ set_up(struct call *c, const struct outbound_request *req, struct error *err)
 		   : 0;
 }
 
-struct call *
-call_new(const struct outbound_request *req, struct error *err)
+struct outbound_call *
+outbound_call_new(const struct outbound_request *req, struct error *err)
 {
-	struct call *c;
+	struct outbound_call *c;
 
 	if (check_request(req, err) != 0)
 		return NULL;
@@ -195,12 +196,12 @@ call_new(const struct outbound_request *req, struct error *err)
 		error_set(err, "no memory for a request");
 	else if (set_up(c, req, err) == 0)
 		return c;
-	call_free(&c);
+	outbound_call_free(&c);
 	return NULL;
 }
 
 static void
-set_failure(struct call *c, CURLcode result)
+set_failure(struct outbound_call *c, CURLcode result)
 {
 	struct outbound_answer *a = &c->answer;
 
@@ -216,7 +217,7 @@ set_failure(struct call *c, CURLcode result)
 }
 
 void
-call_finish(struct call *c, CURLcode result)
+outbound_call_finish(struct outbound_call *c, CURLcode result)
 {
 	curl_off_t total = 0;
 	long status = 0;
@@ -227,15 +228,15 @@ call_finish(struct call *c, CURLcode result)
 	c->answer.status = (int)status;
 	if (result != CURLE_OK || status < 200)
 		set_failure(c, result);
-	else if (fields_parse(&c->answer) != 0)
+	else if (outbound_fields_parse(&c->answer) != 0)
 		set_failure(c, CURLE_OUT_OF_MEMORY);
 	c->done(c->arg, &c->answer);
 }
 
 void
-call_free(struct call **cp)
+outbound_call_free(struct outbound_call **cp)
 {
-	struct call *c = *cp;
+	struct outbound_call *c = *cp;
 
 	*cp = NULL;
 	if (!c)

@@ -8,8 +8,8 @@
 #include "outbound/outbound.h"
 
 /* Belongs to one struct outbound; used on its thread only. */
-struct call {
-	struct call *prev, *next;	/* the client's list */
+struct outbound_call {
+	struct outbound_call *prev, *next;	/* the client's list */
 	CURL *easy;
 	struct curl_slist *lines;	/* header lines to send */
 	char *method;
@@ -22,11 +22,12 @@ struct call {
 	void *arg;
 };
 
-/* call_new copies what it needs of req; NULL with err. */
-MUST_CHECK struct call *call_new(const struct outbound_request *req,
-				 struct error *err);
-/* call_finish turns libcurl's result into the answer and lends it to done. */
-void call_finish(struct call *c, CURLcode result);
-void call_free(struct call **c);
+/* outbound_call_new copies what it needs of req; NULL with err. */
+MUST_CHECK struct outbound_call *
+outbound_call_new(const struct outbound_request *req, struct error *err);
+/* outbound_call_finish turns libcurl's result into the answer and lends it
+ * to done. */
+void outbound_call_finish(struct outbound_call *c, CURLcode result);
+void outbound_call_free(struct outbound_call **c);
 
 #endif

@@ -50,9 +50,9 @@ is_token(struct span s)
 
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned char c = (unsigned char)s.at[i];
-		unsigned char lower = c | 0x20;
+		unsigned char low = c | 0x20;
 
-		if (!(c >= '0' && c <= '9') && !(lower >= 'a' && lower <= 'z') &&
+		if (!(c >= '0' && c <= '9') && !(low >= 'a' && low <= 'z') &&
 		    (c == 0 || !strchr(others, c)))
 			return false;
 	}
@@ -121,8 +121,8 @@ suppress_inventions(const struct outbound_request *req,
 }
 
 int
-fields_build(const struct outbound_request *req, struct curl_slist **lines,
-	     struct error *err)
+outbound_fields_build(const struct outbound_request *req,
+		      struct curl_slist **lines, struct error *err)
 {
 	for (size_t i = 0; i < req->fields.count; i++) {
 		const struct message_field *f = &req->fields.at[i];
@@ -165,7 +165,7 @@ count_lines(struct span text)
 }
 
 int
-fields_parse(struct outbound_answer *a)
+outbound_fields_parse(struct outbound_answer *a)
 {
 	struct span text = buf_span(&a->fields_text);
 	size_t lines = count_lines(text);

@@ -17,7 +17,7 @@ struct outbound {
 	CURLM *multi;
 	unsigned max_parallel;
 	size_t active;
-	struct call *calls;
+	struct outbound_call *calls;
 };
 
 /* libcurl wants this once a process, before its first handle. */
@@ -51,7 +51,7 @@ outbound_open(unsigned max_parallel, struct error *err)
 }
 
 static void
-list_add(struct outbound *o, struct call *c)
+list_add(struct outbound *o, struct outbound_call *c)
 {
 	c->next = o->calls;
 	if (c->next)
@@ -61,7 +61,7 @@ list_add(struct outbound *o, struct call *c)
 }
 
 static void
-list_remove(struct outbound *o, struct call *c)
+list_remove(struct outbound *o, struct outbound_call *c)
 {
 	if (c->prev)
 		c->prev->next = c->next;
@@ -78,19 +78,19 @@ outbound_start(struct outbound *o, const struct outbound_request *req,
 	       void (*done)(void *arg, struct outbound_answer *a), void *arg,
 	       struct error *err)
 {
-	struct call *c;
+	struct outbound_call *c;
 
 	MAGIC_CHECK(o, OUTBOUND_MAGIC);
 	if (o->active >= o->max_parallel)
 		return error_set(err, "%u requests are under way, the limit: "
 				 "outbound_run first", o->max_parallel);
-	c = call_new(req, err);
+	c = outbound_call_new(req, err);
 	if (!c)
 		return -1;
 	c->done = done;
 	c->arg = arg;
 	if (curl_multi_add_handle(o->multi, c->easy) != CURLM_OK) {
-		call_free(&c);
+		outbound_call_free(&c);
 		return error_set(err, "no memory for a request");
 	}
 	list_add(o, c);
@@ -110,16 +110,16 @@ reap(struct outbound *o)
 		CURL *easy = m->easy_handle;
 		CURLcode result = m->data.result;
 		char *owner = NULL;
-		struct call *c;
+		struct outbound_call *c;
 
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, &owner);
-		c = (struct call *)(void *)owner;
+		c = (struct outbound_call *)(void *)owner;
 		curl_multi_remove_handle(o->multi, easy);
 		list_remove(o, c);
-		call_finish(c, result);
-		call_free(&c);
+		outbound_call_finish(c, result);
+		outbound_call_free(&c);
 		ended++;
 	}
 	return ended;
@@ -158,11 +158,11 @@ outbound_close(struct outbound **op)
 		return;
 	MAGIC_CHECK(o, OUTBOUND_MAGIC);
 	while (o->calls) {
-		struct call *c = o->calls;
+		struct outbound_call *c = o->calls;
 
 		curl_multi_remove_handle(o->multi, c->easy);
 		list_remove(o, c);
-		call_free(&c);
+		outbound_call_free(&c);
 	}
 	curl_multi_cleanup(o->multi);
 	MAGIC_CLEAR(o);

@@ -69,6 +69,8 @@ answer(void *arg, struct tiny_server *s, int fd, const struct tiny_request *r)
 		"HTTP/1.1 200 OK\r\nETag:  \"x\" \r\nA: 1\r\n"
 		"Transfer-Encoding: chunked\r\n\r\n"
 		"2\r\nok\r\n0\r\nETag: trailer\r\n\r\n";
+	static const char binary[] =
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\0b";
 	static const char cut[] =
 		"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc";
 
@@ -85,8 +87,7 @@ answer(void *arg, struct tiny_server *s, int fd, const struct tiny_request *r)
 	else if (strcmp(r->target, "/cut") == 0)
 		tiny_write(fd, cut, sizeof(cut) - 1);
 	else if (strcmp(r->target, "/binary") == 0)
-		tiny_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\na\0b",
-			   41);
+		tiny_write(fd, binary, sizeof(binary) - 1);
 	else if (strcmp(r->method, "HEAD") == 0)
 		tiny_write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n",
 			   40);

@@ -251,7 +251,7 @@ tiny_stop(struct tiny_server **sp)
 	INVARIANT(write(s->stop[1], "x", 1) == 1);
 	pthread_join(s->thread, NULL);
 	for (unsigned i = 0; i < s->count; i++) {
-		/* A thread may be stuck sending to a peer that does not read. */
+		/* A thread may be stuck sending to a peer. */
 		shutdown(s->connections[i].fd, SHUT_RDWR);
 		pthread_join(s->connections[i].thread, NULL);
 		close(s->connections[i].fd);
