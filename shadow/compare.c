@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two answers to one request: what differs.
+ *
+ * Status first, then the headers that the rule names, then the bodies: as
+ * JSON by structure when both are JSON, else byte by byte. */
+#include "shadow/compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define REDACTED "redacted:"
+/* How much of what is before the first different byte is shown. */
+#define CONTEXT_BYTES 16
+
+/* ---- status and headers ---- */
+
+static void
+compare_status(int legacy, int candidate, struct shadow_verdict *v)
+{
+	char a[16], b[16];
+
+	if (legacy == candidate)
+		return;
+	snprintf(a, sizeof(a), "%d", legacy);
+	snprintf(b, sizeof(b), "%d", candidate);
+	shadow_verdict_add(v, "status", "value", span_of(a), span_of(b));
+}
+
+static bool
+may_hold_url(const struct redact *r, struct span value)
+{
+	if (r->query_count && value.len && memchr(value.at, '?', value.len))
+		return true;
+	return value.len && memchr(value.at, '@', value.len) &&
+	       memmem(value.at, value.len, "://", 3);
+}
+
+/* As the record does it (bus/encode.c), so that equal secrets stay equal. */
+static void
+add_redacted(const struct shadow_plan *plan, const struct message_field *f,
+	     struct buf *out)
+{
+	char text[REDACT_TEXT_SIZE];
+
+	if (!plan->redact || !plan->key)
+		buf_add(out, f->value.at, f->value.len);
+	else if (span_is_nocase(f->name, "set-cookie"))
+		redact_set_cookie(plan->key, f->value, out);
+	else if (redact_header_is_secret(plan->redact, f->name))
+		buf_adds(out, redact_text(plan->key, f->value, text));
+	else if (may_hold_url(plan->redact, f->value))
+		redact_target(plan->redact, plan->key, f->value, out);
+	else
+		buf_add(out, f->value.at, f->value.len);
+}
+
+/* All values of one name, in order, as one list (RFC 9110 5.3). Returns how
+ * many there are. */
+static size_t
+join_values(const struct shadow_plan *plan, struct message_fields fields,
+	    const char *name, struct buf *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < fields.count; i++) {
+		const struct message_field *f = &fields.at[i];
+
+		if (!span_is_nocase(f->name, name))
+			continue;
+		if (n++ > 0)
+			buf_adds(out, ", ");
+		if (plan)
+			add_redacted(plan, f, out);
+		else
+			buf_add(out, f->value.at, f->value.len);
+	}
+	return n;
+}
+
+static bool
+is_redacted(struct span s)
+{
+	return s.len && memmem(s.at, s.len, REDACTED, sizeof(REDACTED) - 1);
+}
+
+static void
+compare_header(const struct shadow_plan *plan, const char *name,
+	       const struct shadow_answer *legacy,
+	       const struct shadow_answer *candidate,
+	       struct shadow_verdict *v)
+{
+	struct buf a = { 0 }, b = { 0 };
+	size_t na = join_values(NULL, legacy->fields, name, &a);
+	size_t nb = join_values(plan, candidate->fields, name, &b);
+	char pointer[SHADOW_NAME_MAX];
+	const char *kind = na == 0 ? "extra" : nb == 0 ? "missing" : "value";
+	/* Without the key nobody can tell, and the value is a secret. */
+	bool unknown = !plan->key && is_redacted(buf_span(&a));
+
+	snprintf(pointer, sizeof(pointer), "header:%s", name);
+	if ((na > 0) != (nb > 0) || a.failed || b.failed ||
+	    (!unknown && !span_equal(buf_span(&a), buf_span(&b))))
+		shadow_verdict_add(v, pointer, kind, buf_span(&a),
+				   buf_span(&b));
+	buf_fini(&a);
+	buf_fini(&b);
+}
+
+/* ---- bodies ---- */
+
+static bool
+says_json(struct message_fields fields)
+{
+	const struct message_field *f = message_find(fields, "content-type");
+	struct span type = f ? f->value : (struct span){ 0 };
+	const char *end = type.len ? memchr(type.at, ';', type.len) : NULL;
+
+	if (end)
+		type.len = (size_t)(end - type.at);
+	type = span_trim(type);
+	return type.len >= 4 &&
+	       strncasecmp(type.at + type.len - 4, "json", 4) == 0;
+}
+
+/* A body is JSON when all of it parses, and either it says so or it is an
+ * object or array: many an old system sends JSON as text/html, but "12" in
+ * a text is not a number. */
+static struct cJSON *
+parse_body(const struct shadow_answer *a)
+{
+	struct cJSON *tree = a->body.len ? payload_parse(a->body, NULL) : NULL;
+
+	if (tree && !says_json(a->fields) && !payload_is_object(tree) &&
+	    !payload_is_array(tree))
+		payload_free(&tree);
+	return tree;
+}
+
+static struct span
+excerpt(struct span s, size_t first)
+{
+	size_t from = first > CONTEXT_BYTES ? first - CONTEXT_BYTES : 0;
+
+	return from < s.len ? (struct span){ s.at + from, s.len - from }
+			    : (struct span){ "", 0 };
+}
+
+/* Where secrets are named, bytes that nobody can look into are shown by
+ * their digest only; the record withholds such a body altogether. */
+static bool
+has_named_secrets(const struct shadow_plan *plan)
+{
+	return plan->redact && plan->key &&
+	       (plan->redact->json_count || plan->redact->query_count);
+}
+
+static void
+compare_bytes(const struct shadow_plan *plan, struct span a, struct span b,
+	      struct shadow_verdict *v)
+{
+	size_t n = a.len < b.len ? a.len : b.len, first = 0;
+	char digest[REDACT_TEXT_SIZE];
+	struct span shown;
+
+	if (span_equal(a, b))
+		return;
+	while (first < n && a.at[first] == b.at[first])
+		first++;
+	shown = has_named_secrets(plan)
+			? span_of(redact_text(plan->key, b, digest))
+			: excerpt(b, first);
+	shadow_verdict_add(v, "body", first == n ? "length" : "bytes",
+			   excerpt(a, first), shown);
+}
+
+struct report {
+	const struct shadow_plan *plan;
+	struct shadow_verdict *v;
+};
+
+static void
+on_difference(void *arg, const char *pointer,
+	      enum payload_difference_kind kind, const char *expected,
+	      const char *actual)
+{
+	struct report *r = arg;
+
+	if (!r->plan->key && is_redacted(span_of(expected)))
+		return;
+	shadow_verdict_add(r->v, pointer, payload_difference_name(kind),
+			   span_of(expected), span_of(actual));
+}
+
+static void
+compare_json(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	     const struct cJSON *a, const struct cJSON *b,
+	     struct shadow_verdict *v)
+{
+	const struct payload_compare how = {
+		.ignore = rule->ignore,
+		.ignore_count = rule->ignore_count,
+		.tolerance = rule->tolerance,
+		.tolerance_count = rule->tolerance_count,
+		.unordered = rule->unordered,
+		.unordered_count = rule->unordered_count,
+	};
+	struct report r = { plan, v };
+	size_t n = payload_compare_json(a, b, &how, SHADOW_DIFFERENCES_MAX,
+					on_difference, &r);
+
+	if (n > SHADOW_DIFFERENCES_MAX)
+		v->total += n - SHADOW_DIFFERENCES_MAX;
+}
+
+static void
+compare_bodies(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	       const struct shadow_answer *legacy,
+	       const struct shadow_answer *candidate,
+	       struct shadow_verdict *v)
+{
+	struct cJSON *a = parse_body(legacy), *b = parse_body(candidate);
+
+	if (a && b)
+		compare_json(plan, rule, a, b, v);
+	else
+		compare_bytes(plan, legacy->body, candidate->body, v);
+	payload_free(&a);
+	payload_free(&b);
+}
+
+/* Secrets inside a JSON body leave it before it is compared. A body that is
+ * not JSON holds none of them by name. */
+static struct shadow_answer
+redact_body(const struct shadow_plan *plan, const struct shadow_answer *a,
+	    struct buf *memory)
+{
+	struct shadow_answer out = *a;
+	const struct redact *r = plan->redact;
+
+	if (r && plan->key && r->json_count && a->body.len &&
+	    payload_redact(a->body, r->json, r->json_count, plan->key,
+			   memory) == 0)
+		out.body = memory->failed ? (struct span){ "", 0 }
+					  : buf_span(memory);
+	return out;
+}
+
+void
+shadow_compare(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	       const struct shadow_answer *legacy,
+	       const struct shadow_answer *candidate,
+	       struct shadow_verdict *v)
+{
+	struct buf memory = { 0 };
+	struct shadow_answer redacted = redact_body(plan, candidate, &memory);
+
+	compare_status(legacy->status, candidate->status, v);
+	for (size_t i = 0; i < rule->header_count; i++)
+		compare_header(plan, rule->headers[i], legacy, candidate, v);
+	compare_bodies(plan, rule, legacy, &redacted, v);
+	buf_fini(&memory);
+}

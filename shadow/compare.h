@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Two answers to one request: what differs. */
+#ifndef SHADOW_COMPARE_H
+#define SHADOW_COMPARE_H
+
+#include "shadow/shadow.h"
+#include "shadow/verdict.h"
+
+struct shadow_answer {
+	int status;
+	struct message_fields fields;
+	struct span body;
+};
+
+/* shadow_compare adds the differences to v (MATCH before the call). The
+ * legacy's answer is the recorded, redacted one; the candidate's is redacted
+ * here, before anything is compared or kept. Any thread. */
+void shadow_compare(const struct shadow_plan *plan,
+		    const struct shadow_rule *rule,
+		    const struct shadow_answer *legacy,
+		    const struct shadow_answer *candidate,
+		    struct shadow_verdict *v);
+
+#endif

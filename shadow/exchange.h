@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A recorded exchange, read back from its event. */
+#ifndef SHADOW_EXCHANGE_H
+#define SHADOW_EXCHANGE_H
+
+#include "bus/bus.h"
+#include "shadow/side.h"
+
+/* Owns everything it points to. */
+struct shadow_exchange {
+	int64_t sequence;
+	struct id event_id;
+	char correlation[ID_TEXT_SIZE];	/* the exchange's id */
+	char *source, *partition_key, *traceparent, *tracestate;
+	struct cJSON *tree;		/* the event's data */
+	const char *method, *target, *host, *rule, *path;
+	struct shadow_side request, response;
+	int status;
+	bool answered;		/* by the system that is compared with */
+	uint32_t total_us;
+};
+
+/* shadow_exchange_decode: NULL with err when the event is not an exchange
+ * that can be read (it never will be). Any thread. */
+MUST_CHECK struct shadow_exchange *
+shadow_exchange_decode(const struct journal_row *row, struct error *err);
+void shadow_exchange_free(struct shadow_exchange **x);
+/* Both bodies are there as they were. */
+bool shadow_exchange_is_complete(const struct shadow_exchange *x);
+/* Safe methods (RFC 9110 9.2.1); an unknown one is not safe. */
+bool shadow_exchange_is_safe(const struct shadow_exchange *x);
+
+#endif

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sums of verdicts per rule and candidate; they outlive the process. */
+#include "shadow/tally.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "base/id.h"
+#include "shadow/wilson.h"
+
+#define KEY_SEQUENCE "sequence"
+#define KEY_ROW "row:"
+#define NEWEST 5
+
+/* One kind of difference: the same pointer and kind count together. */
+struct newest {
+	char pointer[SHADOW_VALUE_MAX + 1];
+	char kind[16];
+	char correlation[ID_TEXT_SIZE];
+	uint64_t count;
+};
+
+struct row {
+	struct row *next;
+	char rule[SHADOW_NAME_MAX], candidate[SHADOW_NAME_MAX];
+	uint64_t samples, matches, differences, failures;
+	uint64_t legacy_us, candidate_us;	/* sums; pairs with answers */
+	struct newest newest[NEWEST];		/* newest first */
+	size_t newest_count;
+	char last_failure[SHADOW_VALUE_MAX + 1];
+	bool changed;
+};
+
+struct shadow_tally {
+	struct row *rows;
+	int64_t sequence;
+	size_t unsaved;
+};
+
+struct shadow_tally *
+shadow_tally_new(void)
+{
+	return calloc(1, sizeof(struct shadow_tally));
+}
+
+void
+shadow_tally_free(struct shadow_tally **tp)
+{
+	struct shadow_tally *t = *tp;
+
+	*tp = NULL;
+	if (!t)
+		return;
+	while (t->rows) {
+		struct row *r = t->rows;
+
+		t->rows = r->next;
+		free(r);
+	}
+	free(t);
+}
+
+int64_t
+shadow_tally_sequence(const struct shadow_tally *t)
+{
+	return t->sequence;
+}
+
+size_t
+shadow_tally_unsaved(const struct shadow_tally *t)
+{
+	return t->unsaved;
+}
+
+/* In order of first appearance: a status that reads the same each time. */
+static struct row *
+row_for(struct shadow_tally *t, const char *rule, const char *candidate)
+{
+	struct row **at = &t->rows;
+
+	while (*at && (strcmp((*at)->rule, rule) != 0 ||
+		       strcmp((*at)->candidate, candidate) != 0))
+		at = &(*at)->next;
+	if (*at)
+		return *at;
+	*at = calloc(1, sizeof(**at));
+	INVARIANT(*at);
+	snprintf((*at)->rule, sizeof((*at)->rule), "%s", rule);
+	snprintf((*at)->candidate, sizeof((*at)->candidate), "%s", candidate);
+	return *at;
+}
+
+/* The place of this kind of difference, moved to the front; the oldest
+ * kind gives way. */
+static struct newest *
+newest_front(struct row *r, const char *pointer, const char *kind)
+{
+	struct newest found = { 0 };
+	size_t i = 0;
+
+	while (i < r->newest_count &&
+	       (strcmp(r->newest[i].pointer, pointer) != 0 ||
+		strcmp(r->newest[i].kind, kind) != 0))
+		i++;
+	if (i < r->newest_count)
+		found = r->newest[i];
+	else if (r->newest_count < NEWEST)
+		r->newest_count++;
+	else
+		i = NEWEST - 1;
+	memmove(&r->newest[1], &r->newest[0], i * sizeof(r->newest[0]));
+	r->newest[0] = found;
+	return &r->newest[0];
+}
+
+static void
+note_difference(struct row *r, const char *pointer, const char *kind,
+		const char *correlation, uint64_t count)
+{
+	struct newest *n = newest_front(r, pointer, kind);
+
+	snprintf(n->pointer, sizeof(n->pointer), "%s", pointer);
+	snprintf(n->kind, sizeof(n->kind), "%s", kind);
+	snprintf(n->correlation, sizeof(n->correlation), "%s", correlation);
+	n->count += count;
+}
+
+static void
+count_latency(struct row *r, const struct shadow_verdict *v)
+{
+	r->legacy_us += v->legacy_us;
+	r->candidate_us += v->candidate_us;
+}
+
+static void
+count_verdict(struct row *r, const struct shadow_verdict *v,
+	      const char *correlation)
+{
+	r->samples++;
+	r->changed = true;
+	switch (v->outcome) {
+	case SHADOW_MATCH:
+		r->matches++;
+		count_latency(r, v);
+		break;
+	case SHADOW_DIFFERENCE:
+		r->differences++;
+		count_latency(r, v);
+		for (size_t i = v->count; i-- > 0;)
+			note_difference(r, v->at[i].pointer, v->at[i].kind,
+					correlation, 1);
+		break;
+	case SHADOW_FAILED:
+		r->failures++;
+		snprintf(r->last_failure, sizeof(r->last_failure), "%s",
+			 v->reason);
+		break;
+	}
+}
+
+void
+shadow_tally_add(struct shadow_tally *t, const struct shadow_verdict *v,
+		 const char *correlation, int64_t sequence)
+{
+	if (sequence <= t->sequence)
+		return;
+	count_verdict(row_for(t, v->rule, v->candidate), v, correlation);
+	t->sequence = sequence;
+	t->unsaved++;
+}
+
+/* ---- as text, and back ---- */
+
+static void
+write_sums(const struct row *r, struct json *out)
+{
+	json_key(out, "rule");
+	json_str(out, r->rule);
+	json_key(out, "candidate");
+	json_str(out, r->candidate);
+	json_key(out, "samples");
+	json_u64(out, r->samples);
+	json_key(out, "matches");
+	json_u64(out, r->matches);
+	json_key(out, "differences");
+	json_u64(out, r->differences);
+	json_key(out, "failures");
+	json_u64(out, r->failures);
+}
+
+static void
+write_newest(const struct row *r, struct json *out)
+{
+	json_key(out, "newest_differences");
+	json_array_begin(out);
+	for (size_t i = 0; i < r->newest_count; i++) {
+		json_object_begin(out);
+		json_key(out, "pointer");
+		json_str(out, r->newest[i].pointer);
+		json_key(out, "kind");
+		json_str(out, r->newest[i].kind);
+		json_key(out, "correlationid");
+		json_str(out, r->newest[i].correlation);
+		json_key(out, "count");
+		json_u64(out, r->newest[i].count);
+		json_object_end(out);
+	}
+	json_array_end(out);
+	json_key(out, "last_failure");
+	json_str(out, r->last_failure[0] ? r->last_failure : NULL);
+}
+
+static void
+save_row(struct row *r, void (*fn)(void *, const char *, struct span),
+	 void *arg)
+{
+	char key[sizeof(KEY_ROW) + 2 * SHADOW_NAME_MAX];
+	struct buf text = { 0 };
+	struct json j;
+
+	json_init(&j, &text);
+	json_object_begin(&j);
+	write_sums(r, &j);
+	json_key(&j, "legacy_us");
+	json_u64(&j, r->legacy_us);
+	json_key(&j, "candidate_us");
+	json_u64(&j, r->candidate_us);
+	write_newest(r, &j);
+	json_object_end(&j);
+	INVARIANT(!text.failed);
+	snprintf(key, sizeof(key), KEY_ROW "%s\t%s", r->rule, r->candidate);
+	fn(arg, key, buf_span(&text));
+	buf_fini(&text);
+	r->changed = false;
+}
+
+void
+shadow_tally_save(struct shadow_tally *t,
+		  void (*fn)(void *arg, const char *key, struct span value),
+		  void *arg)
+{
+	char text[24];
+
+	for (struct row *r = t->rows; r; r = r->next)
+		if (r->changed)
+			save_row(r, fn, arg);
+	snprintf(text, sizeof(text), "%lld", (long long)t->sequence);
+	fn(arg, KEY_SEQUENCE, span_of(text));
+	t->unsaved = 0;
+}
+
+void
+shadow_tally_unsave(struct shadow_tally *t)
+{
+	for (struct row *r = t->rows; r; r = r->next)
+		r->changed = true;
+	t->unsaved++;
+}
+
+static uint64_t
+number(const struct cJSON *tree, const char *name)
+{
+	int64_t n = payload_int(payload_member(tree, name), 0);
+
+	return n < 0 ? 0 : (uint64_t)n;
+}
+
+static const char *
+text(const struct cJSON *tree, const char *name)
+{
+	return payload_string(payload_member(tree, name), "");
+}
+
+/* Oldest first, so that the newest is in front again at the end. */
+static void
+load_newest(struct row *r, const struct cJSON *item)
+{
+	if (!item)
+		return;
+	load_newest(r, payload_next(item));
+	note_difference(r, text(item, "pointer"), text(item, "kind"),
+			text(item, "correlationid"), number(item, "count"));
+}
+
+static void
+load_row(struct shadow_tally *t, const struct cJSON *tree)
+{
+	struct row *r = row_for(t, text(tree, "rule"),
+				text(tree, "candidate"));
+
+	r->samples = number(tree, "samples");
+	r->matches = number(tree, "matches");
+	r->differences = number(tree, "differences");
+	r->failures = number(tree, "failures");
+	r->legacy_us = number(tree, "legacy_us");
+	r->candidate_us = number(tree, "candidate_us");
+	load_newest(r, payload_first(
+			       payload_member(tree, "newest_differences")));
+	snprintf(r->last_failure, sizeof(r->last_failure), "%s",
+		 text(tree, "last_failure"));
+}
+
+void
+shadow_tally_load(struct shadow_tally *t, const char *key, struct span value)
+{
+	struct cJSON *tree = payload_parse(value, NULL);
+
+	if (strcmp(key, KEY_SEQUENCE) == 0)
+		t->sequence = payload_int(tree, 0);
+	else if (tree && strncmp(key, KEY_ROW, strlen(KEY_ROW)) == 0)
+		load_row(t, tree);
+	payload_free(&tree);
+}
+
+/* ---- for people ---- */
+
+static void
+write_mean(struct json *out, const char *key, uint64_t sum, uint64_t n)
+{
+	json_key(out, key);
+	if (n)
+		json_u64(out, sum / n);
+	else
+		json_null(out);
+}
+
+static void
+write_status(const struct row *r, struct json *out)
+{
+	uint64_t answered = r->matches + r->differences;
+
+	json_object_begin(out);
+	write_sums(r, out);
+	json_key(out, "match_rate");
+	if (r->samples)
+		json_double(out, (double)r->matches / (double)r->samples);
+	else
+		json_null(out);
+	json_key(out, "lower_bound");
+	json_double(out, shadow_wilson_lower(r->matches, r->samples));
+	write_mean(out, "legacy_mean_us", r->legacy_us, answered);
+	write_mean(out, "candidate_mean_us", r->candidate_us, answered);
+	write_newest(r, out);
+	json_object_end(out);
+}
+
+void
+shadow_tally_status(const struct shadow_tally *t, struct json *out)
+{
+	json_array_begin(out);
+	for (const struct row *r = t->rows; r; r = r->next)
+		write_status(r, out);
+	json_array_end(out);
+}

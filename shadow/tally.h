@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sums of verdicts per rule and candidate; they outlive the process. */
+#ifndef SHADOW_TALLY_H
+#define SHADOW_TALLY_H
+
+#include "base/buf.h"
+#include "shadow/verdict.h"
+
+/* Rows as of one verdict event's sequence. Written to the journal's state now
+ * and then; after a restart the verdicts after that sequence are added from
+ * their events, so that the sums are exact. The caller locks. */
+struct shadow_tally;
+
+MUST_CHECK struct shadow_tally *shadow_tally_new(void);
+void shadow_tally_free(struct shadow_tally **t);
+/* shadow_tally_add counts one verdict; sequence is its event's. A sequence
+ * at or before the newest counted is ignored. */
+void shadow_tally_add(struct shadow_tally *t, const struct shadow_verdict *v,
+		      const char *correlation, int64_t sequence);
+int64_t shadow_tally_sequence(const struct shadow_tally *t);
+/* shadow_tally_unsaved: verdicts since the last save. */
+size_t shadow_tally_unsaved(const struct shadow_tally *t);
+/* shadow_tally_save lends each row that changed, then the sequence, as
+ * (key, JSON text), and calls them saved. shadow_tally_unsave undoes that
+ * when the write failed. */
+void shadow_tally_save(struct shadow_tally *t,
+		       void (*fn)(void *arg, const char *key,
+				  struct span value),
+		       void *arg);
+void shadow_tally_unsave(struct shadow_tally *t);
+/* shadow_tally_load takes one (key, text) that save has lent. */
+void shadow_tally_load(struct shadow_tally *t, const char *key,
+		       struct span value);
+/* shadow_tally_status writes an array of one object a row. */
+void shadow_tally_status(const struct shadow_tally *t, struct json *out);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The result of one comparison, bounded, as an event and back. */
+#ifndef SHADOW_VERDICT_H
+#define SHADOW_VERDICT_H
+
+#include <stdbool.h>
+
+#include "base/json.h"
+#include "payload/payload.h"
+
+#define SHADOW_VERDICT_TYPE "matapalo.shadow.verdict.v1"
+#define SHADOW_DIFFERENCES_MAX 20
+#define SHADOW_VALUE_MAX 256
+#define SHADOW_NAME_MAX 128
+
+/* OUTCOME(symbol, word, counter) */
+#define SHADOW_OUTCOMES(X) \
+	X(MATCH, "match", MATCHED) \
+	X(DIFFERENCE, "difference", DIFFERED) \
+	X(FAILED, "failed", FAILED)
+
+enum shadow_outcome {
+#define X(symbol, word, counter) SHADOW_##symbol,
+	SHADOW_OUTCOMES(X)
+#undef X
+};
+
+/* pointer is a JSON pointer into the body ("" or "/..."), or one of the words
+ * `status`, `body` and `header:NAME`, which no pointer looks like. */
+struct shadow_difference {
+	char pointer[SHADOW_VALUE_MAX + 1];
+	char kind[16];
+	char legacy[SHADOW_VALUE_MAX + 1];
+	char candidate[SHADOW_VALUE_MAX + 1];
+};
+
+struct shadow_verdict {
+	enum shadow_outcome outcome;
+	char rule[SHADOW_NAME_MAX], candidate[SHADOW_NAME_MAX];
+	char reason[SHADOW_VALUE_MAX + 1];	/* FAILED: why */
+	uint32_t legacy_us, candidate_us;
+	size_t total;		/* differences found; count of them kept */
+	size_t count;
+	struct shadow_difference at[SHADOW_DIFFERENCES_MAX];
+};
+
+/* shadow_verdict_add keeps one difference (cut to size) or just counts it. */
+void shadow_verdict_add(struct shadow_verdict *v, const char *pointer,
+			const char *kind, struct span legacy,
+			struct span candidate);
+void shadow_verdict_fail(struct shadow_verdict *v, const char *reason);
+void shadow_verdict_write(const struct shadow_verdict *v, struct json *out);
+/* shadow_verdict_read: 0, or -1 when data is no verdict. */
+MUST_CHECK int shadow_verdict_read(struct span data,
+				   struct shadow_verdict *v);
+const char *shadow_outcome_name(enum shadow_outcome o);
+
+#endif
