@@ -38,6 +38,23 @@ read_extensions(struct shadow_exchange *x, struct span members)
 	buf_fini(&text);
 }
 
+/* The trace of the live call, else of the caller. */
+static void
+read_trace_fields(struct shadow_exchange *x)
+{
+	struct message_fields fields = shadow_side_fields(&x->request);
+	const struct message_field *parent = message_find(fields,
+							  "traceparent");
+	const struct message_field *state = message_find(fields,
+							 "tracestate");
+
+	if (x->traceparent || !parent)
+		return;
+	x->traceparent = strndup(parent->value.at, parent->value.len);
+	if (!x->tracestate && state)
+		x->tracestate = strndup(state->value.at, state->value.len);
+}
+
 static int
 read_row(struct shadow_exchange *x, const struct journal_row *row,
 	 struct error *err)
@@ -52,7 +69,9 @@ read_row(struct shadow_exchange *x, const struct journal_row *row,
 	x->partition_key = strndup(row->partition_key.len
 					   ? row->partition_key.at : "",
 				   row->partition_key.len);
-	if (!x->source || !x->partition_key)
+	x->subject = strndup(row->subject.len ? row->subject.at : "",
+			     row->subject.len);
+	if (!x->source || !x->partition_key || !x->subject)
 		return error_set(err, "no memory for an exchange");
 	read_extensions(x, row->extensions);
 	x->tree = payload_parse(row->data, err);
@@ -95,6 +114,7 @@ read_data(struct shadow_exchange *x, struct error *err)
 	if (shadow_side_decode(request, &x->request, err) != 0 ||
 	    shadow_side_decode(response, &x->response, err) != 0)
 		return -1;
+	read_trace_fields(x);
 	return 0;
 }
 
@@ -126,6 +146,7 @@ shadow_exchange_free(struct shadow_exchange **xp)
 	shadow_side_fini(&x->response);
 	payload_free(&x->tree);
 	free(x->source);
+	free(x->subject);
 	free(x->partition_key);
 	free(x->traceparent);
 	free(x->tracestate);

@@ -11,7 +11,8 @@ struct shadow_exchange {
 	int64_t sequence;
 	struct id event_id;
 	char correlation[ID_TEXT_SIZE];	/* the exchange's id */
-	char *source, *partition_key, *traceparent, *tracestate;
+	char *source, *subject, *partition_key;
+	char *traceparent, *tracestate;	/* or NULL */
 	struct cJSON *tree;		/* the event's data */
 	const char *method, *target, *host, *rule, *path;
 	struct shadow_side request, response;

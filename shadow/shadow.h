@@ -39,15 +39,18 @@ struct shadow_plan {
 	 * values that were redacted on the legacy side are left out. */
 	const struct redact *redact;
 	const struct digest_key *key;
-	void (*release)(void *arg);	/* called when no longer used */
+	void (*release)(void *arg);	/* once, when no longer used; any
+					 * thread */
 	void *arg;
 };
 
 /* shadow_start begins a thread of its own: a subscriber of the journal's
- * shadow events. Nothing it does can slow a worker. */
+ * shadow events. Nothing it does can slow a worker. It takes no exchange
+ * before the first plan. */
 MUST_CHECK struct shadow *shadow_start(struct bus *bus, struct error *err);
 /* shadow_set_plan replaces the rules (reload); takes the plan. Any thread. */
 void shadow_set_plan(struct shadow *s, const struct shadow_plan *plan);
+/* shadow_stop must come before bus_close and journal_close. */
 void shadow_stop(struct shadow **s);
 /* shadow_status writes a JSON object: per rule samples, matches, differences,
  * failures, match rate, lower bound (95 % Wilson), newest differences. */

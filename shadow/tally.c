@@ -322,7 +322,7 @@ write_mean(struct json *out, const char *key, uint64_t sum, uint64_t n)
 	if (n)
 		json_u64(out, sum / n);
 	else
-		json_null(out);
+		json_none(out);
 }
 
 static void
@@ -336,7 +336,7 @@ write_status(const struct row *r, struct json *out)
 	if (r->samples)
 		json_double(out, (double)r->matches / (double)r->samples);
 	else
-		json_null(out);
+		json_none(out);
 	json_key(out, "lower_bound");
 	json_double(out, shadow_wilson_lower(r->matches, r->samples));
 	write_mean(out, "legacy_mean_us", r->legacy_us, answered);

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The exchange thread: from the journal to the candidates.
+ *
+ * An exchange is taken only when there is room to deal with it; the rest
+ * waits in the journal, where it costs nobody anything. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "shadow/candidate.h"
+#include "shadow/engine.h"
+
+#define BUSY_WAIT_MS 20
+#define IDLE_WAIT_MS 500
+
+static void
+skip(struct shadow *s, struct shadow_exchange *x, enum counter why)
+{
+	counter_inc(why);
+	bus_ack(s->exchanges, x->sequence);
+	shadow_exchange_free(&x);
+}
+
+/* Takes x and the reference. The command and the waiting pair are one
+ * transaction: after a crash there are both or neither. */
+static void
+send_command(struct shadow *s, struct shadow_exchange *x,
+	     struct shadow_plan_ref *plan, const struct shadow_rule *rule)
+{
+	struct shadow_pair pair;
+	struct shadow_entry *e = shadow_command_make(x, rule, &pair);
+	int failed = -1;
+
+	if (e) {
+		pthread_mutex_lock(&s->lock);
+		failed = shadow_pending_add(s->pending, &pair);
+		pthread_mutex_unlock(&s->lock);
+	}
+	if (failed) {
+		shadow_entry_free(&e);
+		bus_nak(s->exchanges, x->sequence, 0, "no memory");
+	} else {
+		shadow_post(s, e);
+		bus_ack(s->exchanges, x->sequence);
+	}
+	shadow_exchange_free(&x);
+	shadow_plan_drop(&plan);
+}
+
+/* Takes x. */
+static void
+dispatch(struct shadow *s, struct shadow_exchange *x)
+{
+	struct shadow_plan_ref *plan = shadow_hold_plan(s);
+	const struct shadow_rule *rule = shadow_plan_find(plan, x->rule);
+
+	if (!rule)
+		skip(s, x, COUNTER_SHADOW_SKIPPED_NO_RULE);
+	else if (!x->answered)
+		skip(s, x, COUNTER_SHADOW_SKIPPED_NO_ANSWER);
+	else if (!rule->unsafe_allowed && !shadow_exchange_is_safe(x))
+		skip(s, x, COUNTER_SHADOW_SKIPPED_UNSAFE);
+	else if (!shadow_exchange_is_complete(x))
+		skip(s, x, COUNTER_SHADOW_SKIPPED_TRUNCATED);
+	else if (rule->command)
+		send_command(s, x, shadow_plan_hold(plan), rule);
+	else
+		shadow_flight_start(s, x, shadow_plan_hold(plan), rule);
+	shadow_plan_drop(&plan);
+}
+
+/* Its verdict or its command was on disk before the ack was. */
+static bool
+is_dealt_with(struct shadow *s, const struct shadow_exchange *x)
+{
+	bool waiting;
+
+	pthread_mutex_lock(&s->lock);
+	waiting = shadow_pending_find(s->pending, span_of(x->correlation));
+	pthread_mutex_unlock(&s->lock);
+	return waiting || shadow_settled_has(&s->settled, x->correlation);
+}
+
+static void
+take_exchange(struct shadow *s, const struct bus_event *event)
+{
+	struct error err = { 0 };
+	struct shadow_exchange *x = shadow_exchange_decode(&event->row, &err);
+
+	if (!x) {
+		log_warn("shadow.unreadable", "%s", err.text);
+		bus_term(s->exchanges, event->row.sequence, err.text);
+		return;
+	}
+	if (is_dealt_with(s, x)) {
+		bus_ack(s->exchanges, x->sequence);
+		shadow_exchange_free(&x);
+		return;
+	}
+	dispatch(s, x);
+}
+
+/* How many exchanges could be dealt with at once. */
+static size_t
+room(struct shadow *s)
+{
+	size_t flights = SHADOW_FLIGHTS_MAX - outbound_active(s->outbound);
+	size_t pairs = 0;
+
+	pthread_mutex_lock(&s->lock);
+	if (shadow_pending_count(s->pending) < SHADOW_PENDING_MAX)
+		pairs = SHADOW_PENDING_MAX -
+			shadow_pending_count(s->pending);
+	if (s->unsaved_count > 0)
+		pairs = 0;
+	pthread_mutex_unlock(&s->lock);
+	return flights < pairs ? flights : pairs;
+}
+
+static void
+nap(struct shadow *s)
+{
+	struct timespec ts;
+	uint64_t until_us = clock_mono_us() + BUSY_WAIT_MS * 1000u;
+
+	ts.tv_sec = (time_t)(until_us / 1000000u);
+	ts.tv_nsec = (long)(until_us % 1000000u) * 1000;
+	pthread_mutex_lock(&s->lock);
+	if (!shadow_is_stopping(s))
+		pthread_cond_timedwait(&s->wake, &s->lock, &ts);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* 0, or -1 at the end. */
+static int
+take_some(struct shadow *s, size_t max, unsigned wait_ms)
+{
+	struct bus_batch b;
+
+	if (bus_fetch(s->exchanges, max, wait_ms, &b) != 0)
+		return -1;
+	for (size_t i = 0; i < b.count; i++)
+		take_exchange(s, &b.events[i]);
+	bus_batch_fini(&b);
+	return 0;
+}
+
+void *
+shadow_exchanges_main(void *arg)
+{
+	struct shadow *s = arg;
+
+	if (!shadow_wait_plan(s))
+		return NULL;
+	while (!shadow_is_stopping(s)) {
+		size_t active = outbound_run(s->outbound, BUSY_WAIT_MS);
+		size_t max = room(s);
+
+		shadow_tick(s);
+		if (max == 0 && active == 0)
+			nap(s);
+		else if (max > 0 &&
+			 take_some(s, max, active ? 0 : IDLE_WAIT_MS) != 0)
+			break;
+	}
+	return NULL;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies over HTTP: many in flight, each compared when its answer comes. */
+#include <stdlib.h>
+
+#include "base/counter.h"
+#include "base/log.h"
+#include "shadow/candidate.h"
+#include "shadow/compare.h"
+#include "shadow/engine.h"
+
+struct shadow_flight {
+	struct shadow_flight *prev, *next;
+	struct shadow *s;
+	struct shadow_exchange *x;
+	struct shadow_plan_ref *plan;
+	const struct shadow_rule *rule;
+};
+
+static void
+count_flight(struct shadow *s, int by)
+{
+	pthread_mutex_lock(&s->lock);
+	s->in_flight += (size_t)by;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+flight_end(struct shadow_flight *f)
+{
+	struct shadow *s = f->s;
+
+	if (f->prev)
+		f->prev->next = f->next;
+	else
+		s->flights = f->next;
+	if (f->next)
+		f->next->prev = f->prev;
+	count_flight(s, -1);
+	shadow_exchange_free(&f->x);
+	shadow_plan_drop(&f->plan);
+	free(f);
+}
+
+static void
+compare_answers(const struct shadow_flight *f,
+		const struct outbound_answer *a, struct shadow_verdict *v)
+{
+	const struct shadow_answer legacy = {
+		.status = f->x->status,
+		.fields = shadow_side_fields(&f->x->response),
+		.body = f->x->response.body,
+	};
+	const struct shadow_answer candidate = {
+		.status = a->status,
+		.fields = { a->fields, a->field_count },
+		.body = a->body.len ? buf_span(&a->body) : SPAN_LITERAL(""),
+	};
+
+	shadow_compare(shadow_plan_of(f->plan), f->rule, &legacy, &candidate,
+		       v);
+}
+
+/* reason NULL: the answer is compared. The ack follows the verdict into the
+ * journal, so that it can never be there alone. */
+static void
+judge(struct shadow_flight *f, const struct outbound_answer *a,
+      const char *reason)
+{
+	struct shadow_verdict *v = shadow_verdict_new(
+		f->rule->name, f->rule->target, f->x->total_us);
+
+	if (!v) {
+		bus_nak(f->s->exchanges, f->x->sequence, 0, "no memory");
+		return;
+	}
+	if (a)
+		v->candidate_us = a->total_us;
+	if (reason)
+		shadow_verdict_fail(v, reason);
+	else
+		compare_answers(f, a, v);
+	shadow_post_verdict(f->s, v, f->x->correlation,
+			    span_of(f->x->source), &f->x->event_id,
+			    SHADOW_SETTLES_NOTHING);
+	bus_ack(f->s->exchanges, f->x->sequence);
+}
+
+static void
+on_answer(void *arg, struct outbound_answer *a)
+{
+	struct shadow_flight *f = arg;
+
+	judge(f, a, a->status ? NULL : a->error.text);
+	flight_end(f);
+}
+
+static void
+launch(struct shadow_flight *f)
+{
+	struct error err = { 0 };
+	struct shadow_copy copy;
+	int failed = shadow_copy_init(&copy, f->x, f->rule, &err);
+
+	if (!failed)
+		failed = outbound_start(f->s->outbound, &copy.request,
+					on_answer, f, &err);
+	shadow_copy_fini(&copy);
+	if (!failed) {
+		counter_inc(COUNTER_SHADOW_SENT);
+		return;
+	}
+	judge(f, NULL, err.text);
+	flight_end(f);
+}
+
+void
+shadow_flight_start(struct shadow *s, struct shadow_exchange *x,
+		    struct shadow_plan_ref *plan,
+		    const struct shadow_rule *rule)
+{
+	struct shadow_flight *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		bus_nak(s->exchanges, x->sequence, 0, "no memory");
+		shadow_exchange_free(&x);
+		shadow_plan_drop(&plan);
+		return;
+	}
+	f->s = s;
+	f->x = x;
+	f->plan = plan;
+	f->rule = rule;
+	f->next = s->flights;
+	if (f->next)
+		f->next->prev = f;
+	s->flights = f;
+	count_flight(s, 1);
+	launch(f);
+}
+
+void
+shadow_flights_drop(struct shadow *s)
+{
+	while (s->flights)
+		flight_end(s->flights);
+}
