@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The test cases of shadow/, one a source file. */
+#ifndef TESTS_SHADOW_CASES_H
+#define TESTS_SHADOW_CASES_H
+
+#include <check.h>
+
+TCase *case_wilson(void);
+TCase *case_trace(void);
+TCase *case_side(void);
+TCase *case_exchange(void);
+TCase *case_compare(void);
+TCase *case_verdict(void);
+TCase *case_tally(void);
+TCase *case_pending(void);
+TCase *case_copy(void);
+TCase *case_shadow(void);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pairs of answers and what differs, as a table. */
+#include "shadow/compare.h"
+
+#include <stdlib.h>
+
+#include "tests/shadow/cases.h"
+
+#define JSON "Content-Type: application/json\n"
+#define HTML "Content-Type: text/html\n"
+
+/* expect: "pointer kind legacy>candidate" per difference, ';' between. */
+static const struct {
+	const char *name;
+	int legacy_status, status;
+	const char *legacy_fields, *fields;	/* "Name: value\n" */
+	const char *legacy, *body;
+	const char *expect;
+} table[] = {
+	{ "same", 200, 200, JSON, JSON, "{\"a\":1}", "{\"a\":1}", "" },
+	{ "key order and white space", 200, 200, JSON, JSON,
+	  "{\"a\":1,\"b\":2}", "{ \"b\": 2, \"a\": 1 }\n", "" },
+	{ "status", 200, 500, "", "", "", "", "status value 200>500" },
+	{ "value", 200, 200, JSON, JSON, "{\"a\":{\"b\":1}}",
+	  "{\"a\":{\"b\":2}}", "/a/b value 1>2" },
+	{ "missing and extra", 200, 200, JSON, JSON, "{\"a\":1}",
+	  "{\"b\":1}", "/a missing 1>;/b extra >1" },
+	{ "type", 200, 200, JSON, JSON, "{\"a\":1}", "{\"a\":\"1\"}",
+	  "/a type 1>\"1\"" },
+	{ "ignored", 200, 200, JSON, JSON, "{\"at\":1}", "{\"at\":2}", "" },
+	{ "tolerated", 200, 200, JSON, JSON, "{\"price\":1.0}",
+	  "{\"price\":1.005}", "" },
+	{ "beyond tolerance", 200, 200, JSON, JSON, "{\"price\":1.0}",
+	  "{\"price\":1.5}", "/price value 1.0>1.5" },
+	{ "unordered", 200, 200, JSON, JSON, "{\"tags\":[1,2]}",
+	  "{\"tags\":[2,1]}", "" },
+	{ "JSON that says text/html", 200, 200, HTML, HTML, "{\"a\":1}",
+	  "{\"a\": 1}", "" },
+	{ "a number in a text is a text", 200, 200, HTML, HTML, "1", "1.0",
+	  "body length 1>1.0" },
+	{ "a number in JSON is a number", 200, 200, JSON, JSON, "1", "1.0",
+	  "" },
+	{ "JSON against not JSON", 200, 200, JSON, HTML, "{\"a\":1}",
+	  "<p>oops", "body bytes {\"a\":1}><p>oops" },
+	{ "text", 200, 200, HTML, HTML, "<p>one two three four five",
+	  "<p>one two three four six",
+	  "body bytes  two three four five> two three four six" },
+	{ "cut short", 200, 200, HTML, HTML, "abc", "ab",
+	  "body length abc>ab" },
+	{ "nothing against something", 200, 200, "", HTML, "", "x",
+	  "body length >x" },
+	{ "header", 200, 200, "ETag: a\n", "ETag: b\n", "", "",
+	  "header:etag value a>b" },
+	{ "header missing", 200, 200, "ETag: a\n", "", "", "",
+	  "header:etag missing a>" },
+	{ "header extra", 200, 200, "", "ETag: b\n", "", "",
+	  "header:etag extra >b" },
+	{ "headers of one name are a list", 200, 200,
+	  "ETag: a\nETag: b\n", "etag: a, b\n", "", "", "" },
+	{ "headers nobody named", 200, 200, "X: a\n", "X: b\n", "", "", "" },
+	{ "all at once", 200, 404, JSON "ETag: a\n", JSON, "{}", "{\"a\":1}",
+	  "status value 200>404;header:etag missing a>;/a extra >1" },
+};
+
+static const char *const ignore[] = { "/at" };
+static const char *const headers[] = { "etag", "set-cookie", "location",
+				       "x-secret" };
+static const struct payload_tolerance tolerance[] = { { "/price", 0.01 } };
+static const struct payload_unordered unordered[] = { { "/tags", NULL } };
+static const struct shadow_rule rule = {
+	.name = "r", .target = "c",
+	.ignore = ignore, .ignore_count = 1,
+	.headers = headers, .header_count = ARRAY_SIZE(headers),
+	.tolerance = tolerance, .tolerance_count = 1,
+	.unordered = unordered, .unordered_count = 1,
+};
+
+static size_t
+split_fields(const char *text, struct message_field *out)
+{
+	size_t n = 0;
+
+	while (*text) {
+		const char *colon = strchr(text, ':');
+		const char *end = strchr(text, '\n');
+
+		out[n].name = (struct span){ text, (size_t)(colon - text) };
+		out[n++].value = span_trim((struct span){
+			colon + 1, (size_t)(end - colon - 1) });
+		text = end + 1;
+	}
+	return n;
+}
+
+static void
+compare(const struct shadow_plan *plan, const char *legacy_fields,
+	const char *legacy, const char *fields, const char *body,
+	struct shadow_verdict *v)
+{
+	struct message_field a[8], b[8];
+	const struct shadow_answer left = {
+		200, { a, split_fields(legacy_fields, a) }, span_of(legacy)
+	};
+	const struct shadow_answer right = {
+		200, { b, split_fields(fields, b) }, span_of(body)
+	};
+
+	memset(v, 0, sizeof(*v));
+	shadow_compare(plan, &rule, &left, &right, v);
+}
+
+static const char *
+as_text(const struct shadow_verdict *v, struct buf *out)
+{
+	for (size_t i = 0; i < v->count; i++)
+		buf_printf(out, "%s%s %s %s>%s", i ? ";" : "",
+			   v->at[i].pointer, v->at[i].kind, v->at[i].legacy,
+			   v->at[i].candidate);
+	return buf_str(out);
+}
+
+START_TEST(finds_the_differences)
+{
+	static const struct shadow_plan plan;
+	struct message_field a[8], b[8];
+	struct shadow_answer left = { table[_i].legacy_status,
+				      { a, 0 }, span_of(table[_i].legacy) };
+	struct shadow_answer right = { table[_i].status,
+				       { b, 0 }, span_of(table[_i].body) };
+	struct shadow_verdict v = { 0 };
+	struct buf text = { 0 };
+
+	left.fields.count = split_fields(table[_i].legacy_fields, a);
+	right.fields.count = split_fields(table[_i].fields, b);
+	shadow_compare(&plan, &rule, &left, &right, &v);
+	ck_assert_msg(strcmp(as_text(&v, &text), table[_i].expect) == 0,
+		      "%s: got \"%s\", expected \"%s\"", table[_i].name,
+		      buf_str(&text), table[_i].expect);
+	ck_assert_int_eq(v.outcome, table[_i].expect[0] ? SHADOW_DIFFERENCE
+							: SHADOW_MATCH);
+	buf_fini(&text);
+}
+END_TEST
+
+/* ---- secrets ---- */
+
+static const char *const secret_headers[] = { "X-Secret" };
+static const char *const secret_query[] = { "token" };
+static const char *const secret_json[] = { "/card" };
+static const struct redact redact = {
+	.headers = secret_headers, .header_count = 1,
+	.query = secret_query, .query_count = 1,
+	.json = secret_json, .json_count = 1,
+};
+static const struct digest_key key = { .bytes = { 1, 2, 3 } };
+static const struct shadow_plan secretive = { .redact = &redact,
+					      .key = &key };
+
+static void
+add_redacted_field(struct buf *out, const char *name, const char *value)
+{
+	char text[REDACT_TEXT_SIZE];
+
+	buf_printf(out, "%s: %s\n", name,
+		   redact_text(&key, span_of(value), text));
+}
+
+/* The record holds digests; equal secrets are equal digests. */
+START_TEST(equal_secrets_match)
+{
+	struct buf fields = { 0 }, body = { 0 };
+	struct shadow_verdict v;
+
+	add_redacted_field(&fields, "X-Secret", "hush");
+	buf_adds(&fields, "Set-Cookie: ");
+	redact_set_cookie(&key, SPAN_LITERAL("sid=1; Path=/"), &fields);
+	buf_adds(&fields, "\nLocation: ");
+	redact_target(&redact, &key, SPAN_LITERAL("/x?token=t"), &fields);
+	buf_adds(&fields, "\n" JSON);
+	ck_assert_int_eq(payload_redact(SPAN_LITERAL("{\"card\":\"4111\"}"),
+					secret_json, 1, &key, &body), 0);
+	compare(&secretive, buf_str(&fields), buf_str(&body),
+		JSON "X-Secret: hush\nSet-Cookie: sid=1; Path=/\n"
+		"Location: /x?token=t\n",
+		"{\"card\":\"4111\"}", &v);
+	ck_assert_int_eq(v.outcome, SHADOW_MATCH);
+	buf_fini(&fields);
+	buf_fini(&body);
+}
+END_TEST
+
+static void
+assert_no_secret(const struct shadow_verdict *v, const char *secret)
+{
+	struct buf text = { 0 };
+	struct json j;
+
+	json_init(&j, &text);
+	shadow_verdict_write(v, &j);
+	ck_assert_msg(strstr(buf_str(&text), secret) == NULL, "%s",
+		      buf_str(&text));
+	buf_fini(&text);
+}
+
+static const struct {
+	const char *fields, *body;
+} leaks[] = {
+	{ JSON "X-Secret: canary\n", "{}" },
+	{ JSON "Set-Cookie: sid=canary\n", "{}" },
+	{ JSON "Location: /x?token=canary\n", "{}" },
+	{ JSON, "{\"card\":\"canary\"}" },
+	{ JSON, "{\"card\":{\"number\":\"canary\"}}" },
+	{ JSON, "{\"card\":\"canary\"" },	/* cut: not JSON */
+	{ HTML, "<p>card canary" },
+};
+
+START_TEST(no_secret_reaches_a_verdict)
+{
+	struct shadow_verdict v;
+
+	compare(&secretive, JSON, "{\"card\":\"redacted:0011\"}",
+		leaks[_i].fields, leaks[_i].body, &v);
+	ck_assert_int_eq(v.outcome, SHADOW_DIFFERENCE);
+	assert_no_secret(&v, "canary");
+}
+END_TEST
+
+/* Without the key nobody can tell whether a digest is the value's. */
+START_TEST(without_the_key_digests_are_left_out)
+{
+	static const struct shadow_plan plan;
+	struct shadow_verdict v;
+
+	compare(&plan, JSON "X-Secret: redacted:0011\n",
+		"{\"card\":\"redacted:0011\"}", JSON "X-Secret: canary\n",
+		"{\"card\":\"canary\"}", &v);
+	ck_assert_int_eq(v.outcome, SHADOW_MATCH);
+}
+END_TEST
+
+START_TEST(many_differences_are_counted_not_kept)
+{
+	struct buf a = { 0 }, b = { 0 };
+	struct shadow_verdict v;
+
+	for (int i = 0; i < 100; i++) {
+		buf_printf(&a, "%s%d", i ? "," : "[", i);
+		buf_printf(&b, "%s%d", i ? "," : "[", i + 1);
+	}
+	buf_addc(&a, ']');
+	buf_addc(&b, ']');
+	compare(&(struct shadow_plan){ 0 }, JSON, buf_str(&a), JSON,
+		buf_str(&b), &v);
+	ck_assert_uint_eq(v.count, SHADOW_DIFFERENCES_MAX);
+	ck_assert_uint_eq(v.total, 100);
+	buf_fini(&a);
+	buf_fini(&b);
+}
+END_TEST
+
+TCase *
+case_compare(void)
+{
+	TCase *t = tcase_create("compare");
+
+	tcase_add_loop_test(t, finds_the_differences, 0, ARRAY_SIZE(table));
+	tcase_add_test(t, equal_secrets_match);
+	tcase_add_loop_test(t, no_secret_reaches_a_verdict, 0,
+			    ARRAY_SIZE(leaks));
+	tcase_add_test(t, without_the_key_digests_are_left_out);
+	tcase_add_test(t, many_differences_are_counted_not_kept);
+	return t;
+}
