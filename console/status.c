@@ -142,6 +142,33 @@ write_groups(const struct cJSON *s, struct buf *out)
 	table_write(&t, out);
 }
 
+/* What the candidates of the shadow answered otherwise. */
+static void
+write_differences(const struct cJSON *s, struct buf *out)
+{
+	static const char *const heads[] = { "<DIFFERENCES OF", "<AT", "<KIND",
+					     ">TIMES", "<NEWEST EXCHANGE" };
+	struct table t CLEANUP(table_fini) = { 0 };
+	const struct cJSON *rule = payload_at(s, "/shadow/rules"), *d;
+
+	table_init(&t, heads, ARRAY_SIZE(heads));
+	for (rule = rule ? payload_first(rule) : NULL; rule;
+	     rule = payload_next(rule)) {
+		d = payload_at(rule, "/newest_differences/0");
+		for (; d; d = payload_next(d)) {
+			table_cell(&t, "%s", string_at(rule, "/rule"));
+			table_cell(&t, "%s", string_at(d, "/pointer"));
+			table_cell(&t, "%s", string_at(d, "/kind"));
+			table_cell(&t, "%" PRId64, number_at(d, "/count"));
+			table_cell(&t, "%s", string_at(d, "/correlationid"));
+		}
+	}
+	if (!t.cells)
+		return;
+	buf_addc(out, '\n');
+	table_write(&t, out);
+}
+
 static bool
 begins_with(const char *s, const char *start)
 {
@@ -196,6 +223,7 @@ status_write_board(const struct cJSON *status, struct buf *out)
 	write_process(status, out);
 	write_rules(status, out);
 	write_groups(status, out);
+	write_differences(status, out);
 	write_law(status, out);
 	write_counters(status, out);
 }

@@ -41,7 +41,9 @@ START_TEST(test_whole)
 		 "\"dead\":3,\"consumers\":4}]},"
 		 "\"shadow\":{\"rules\":[{\"rule\":\"product\","
 		 "\"samples\":1000,\"match_rate\":0.9991,"
-		 "\"lower_bound\":0.9971}]}}",
+		 "\"lower_bound\":0.9971,\"newest_differences\":[{\"pointer\":"
+		 "\"/price\",\"kind\":\"value\",\"count\":3,"
+		 "\"correlationid\":\"c1\"}]}]}}",
 		 &out);
 	ck_assert_str_eq(
 		buf_str(&out),
@@ -60,6 +62,9 @@ START_TEST(test_whole)
 		"\n"
 		"GROUP   LAG  SECONDS  IN FLIGHT  RETRYING  DEAD  CONSUMERS\n"
 		"orders    5      1.2          1         2     3          4\n"
+		"\n"
+		"DIFFERENCES OF  AT      KIND   TIMES  NEWEST EXCHANGE\n"
+		"product         /price  value      3  c1\n"
 		"\n"
 		"exchanges  10 answered = 7 recorded + 2 dropped + 1 on the "
 		"way\n"
