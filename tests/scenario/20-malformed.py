@@ -117,7 +117,8 @@ def start_cases():
               b"GET http://a@b/echo HTTP/1.1", b"GET a.example:80 HTTP/1.1",
               b"GET /echo HTTP/1.1\rX: y", b"GET /echo\r HTTP/1.1"]
     for start in starts:
-        yield "start %r" % start, head(start=start), {400}
+        # Without a version it is HTTP/0.9: 505 is right as well.
+        yield "start %r" % start, head(start=start), {400, 505}
     versions = [b"HTTP/1.2", b"HTTP/1.10", b"HTTP/2.0", b"HTTP/0.9",
                 b"HTTP/9.9", b"HTTP/1", b"HTTP/1.", b"HTTP/.1", b"HTTP/1.1.1",
                 b"http/1.1", b"HTTP/01.1", b"HTTP/1.01", b"HTTP/-1.1",
@@ -203,8 +204,10 @@ def body_cases():
 def accepted_cases():
     """What looks odd and is right: refusing it would break callers."""
     chunked = b"Transfer-Encoding: chunked"
-    yield "chunk extension", post(chunked, body=b"5;a=b;c=\"d\"\r\nhello"
-                                  b"\r\n0;x\r\n\r\n"), b"hello"
+    for extension in (b";a", b";a=b", b";a=b;c=d", b';a="b"', b';a="b";c'):
+        yield ("chunk extension %r" % extension,
+               post(chunked, body=b"5" + extension + b"\r\nhello\r\n0" +
+                    extension + b"\r\n\r\n"), b"hello")
     yield "zeros before a size", post(chunked, body=b"0005\r\nhello\r\n"
                                       b"000\r\n\r\n"), b"hello"
     yield "hexadecimal size", post(chunked, body=b"A\r\n0123456789\r\n"
@@ -232,7 +235,7 @@ def recording(path):
 
 
 def refuse(case, port, name, request, statuses):
-    with Client(port, timeout=10) as client:
+    with Client(port, timeout=5) as client:
         try:
             client.send(request + BEHIND)
         except (ConnectionResetError, BrokenPipeError):
@@ -244,7 +247,7 @@ def refuse(case, port, name, request, statuses):
         case.check(answer.status in statuses, "%s: expected %s, got %d"
                    % (name, sorted(statuses), answer.status))
         case.check(client.is_closed(), name + ": the connection is closed")
-    if answer.body:
+    if answer.body and answer.status in statuses:
         case.equal(answer.json()["status"], answer.status, name)
 
 
@@ -256,9 +259,10 @@ def scenario(case):
     heads = list(head_cases())
     case.check(len(heads) >= 120, "%d malformed heads" % len(heads))
     for name, request, statuses in heads:
+        before = len(recording(record))
         refuse(case, port, name, request, statuses)
-        case.check(recording(record) == b"", name + ": the origin saw %r"
-                   % recording(record)[:200])
+        seen = recording(record)[before:]
+        case.check(seen == b"", "%s: the origin saw %r" % (name, seen[:200]))
     for name, request, statuses in body_cases():
         refuse(case, port, name, request, statuses)
     seen = recording(record)
@@ -269,9 +273,12 @@ def scenario(case):
             client.send(request)
             answer = client.read()
             case.equal(answer.status, 200, name)
+            if answer.status != 200:
+                continue
             case.equal(answer.json()["body"].encode(), body, name)
     rejected = matapalo.metrics()["matapalo_requests_rejected_total"]
-    case.check(rejected >= len(heads), "%d rejections counted" % rejected)
+    case.check(rejected >= len(heads), "%d rejections counted of %d"
+               % (rejected, len(heads)))
     case.equal(matapalo.stop(), 0, "exit status")
 
 

@@ -32,7 +32,7 @@ REQUESTS = [
     "/basic-auth/u/p", "/hidden-basic-auth/u/p", "/bearer",
     "/anything/deep/path?x=1",
     ("/get", ["-H", "Accept: application/json", "-H", "X-Own: yes"]),
-    ("/get", ["-I"]), ("/image/png", ["-I"]), ("/bytes/77?seed=6", ["-I"]),
+    ("/html", ["-I"]), ("/image/png", ["-I"]), ("/bytes/77?seed=6", ["-I"]),
     ("/gzip", ["-H", "Accept-Encoding: gzip"]),
     ("/gzip", ["--compressed"]), ("/deflate", ["--compressed"]),
     ("/redirect/3", ["-L"]), ("/absolute-redirect/2", ["-L"]),
@@ -133,7 +133,7 @@ class Run:
                         % (path, args, result.stderr))
         self.requests += 1 + int(result.stdout)
         data = b""
-        if os.path.exists(body):
+        if os.path.exists(body) and "-I" not in args:   # -I: the head again
             with open(body, "rb") as f:
                 data = f.read()
         with open(head, newline="") as f:

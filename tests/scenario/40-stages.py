@@ -43,16 +43,16 @@ def rules_of(legacy, new, dead_port, share="30%", moved="mirror"):
             {"name": "gone", "match": {"path": "/gone"},
              "stage": "retired"},
             {"name": "by-header", "match": {
-                "path": "/where", "header": {"X-Beta": "yes"}},
+                "path": "/by-header", "header": {"X-Beta": "yes"}},
              "stage": "migrated", "target": "new"},
             {"name": "by-query", "match": {
-                "path": "/where", "query": {"beta": "1"}},
+                "path": "/by-query", "query": {"beta": "1"}},
              "stage": "migrated", "target": "new"},
             {"name": "by-host", "match": {
-                "path": "/where", "host": "beta.example"},
+                "path": "/by-host", "host": "beta.example"},
              "stage": "migrated", "target": "new"},
             {"name": "by-method", "match": {
-                "path": "/where", "method": "PUT"},
+                "path": "/by-method", "method": "PUT"},
              "stage": "migrated", "target": "new"}]}
 
 
@@ -67,14 +67,15 @@ def each_stage(case, port):
     case.equal(who(port, "/moved/1"), "legacy", "mirror")
     case.equal(who(port, "/fallback"), "legacy", "fallback to the legacy")
     case.equal(who(port, "/gone"), 410, "retired")
-    case.equal(who(port, "/where"), "legacy", "no condition holds")
-    case.equal(who(port, "/where", [("X-Beta", "yes")]), "new", "header")
-    case.equal(who(port, "/where", [("X-Beta", "no")]), "legacy",
+    for path in ("/by-header", "/by-query", "/by-host", "/by-method"):
+        case.equal(who(port, path), "legacy", path + ": does not hold")
+    case.equal(who(port, "/by-header", [("x-beta", "yes")]), "new", "header")
+    case.equal(who(port, "/by-header", [("X-Beta", "no")]), "legacy",
                "another header value")
-    case.equal(who(port, "/where?beta=1"), "new", "query")
-    case.equal(who(port, "/where?beta=2"), "legacy", "another query value")
-    case.equal(who(port, "/where", host="beta.example"), "new", "host")
-    case.equal(who(port, "/where", method="PUT"), "new", "method")
+    case.equal(who(port, "/by-query?a=2&beta=1"), "new", "query")
+    case.equal(who(port, "/by-query?beta=2"), "legacy", "another query")
+    case.equal(who(port, "/by-host", host="beta.example:80"), "new", "host")
+    case.equal(who(port, "/by-method", method="PUT"), "new", "method")
     for disguised in ("/%67one", "/x/../gone", "//gone", "/./gone"):
         case.equal(who(port, disguised), 410, "no way around a rule: "
                    + disguised)
@@ -157,7 +158,7 @@ def refused_reload(case, matapalo, text, where):
                "the log says where (%s)" % where)
     case.equal(who(matapalo.port, "/gone"), 410, "old rules go on")
     case.equal(who(matapalo.port, "/moved/1"), "legacy", "old stages too")
-    out = matapalo.command("check", case.path("rules.json"))
+    out = lib.command("check", case.path("rules.json"))
     case.check(out.returncode != 0, "check refuses it too")
     case.check(re.search(r"rules\.json:%s" % where,
                          out.stdout + out.stderr), "check says where: " +
@@ -209,7 +210,7 @@ def scenario(case):
 
     path = write(good)
     matapalo = case.matapalo(rules=path, workers=2)
-    out = matapalo.command("check", path)
+    out = lib.command("check", path)
     case.equal(out.returncode, 0, "check: " + out.stdout + out.stderr)
     each_stage(case, matapalo.port)
 

@@ -29,8 +29,11 @@ def access(case, matapalo):
     host, port = matapalo.admin.rsplit(":", 1)
     case.equal(host, "127.0.0.1", "loopback")
     with Client(int(port)) as client:
-        case.check(client.request("DELETE", "/status").status in (401, 405),
-                   "DELETE is refused")
+        case.equal(client.request("GET", "/healthz").status, 421,
+                   "a foreign Host (DNS rebinding) is refused")
+    with Client(int(port)) as client:
+        answer = client.request("DELETE", "/status", host=matapalo.admin)
+        case.check(answer.status in (401, 405), "DELETE is refused")
     for name in ("admin.token", "journal.db", "run.json"):
         mode = os.stat(os.path.join(matapalo.data, name)).st_mode
         case.equal(stat.S_IMODE(mode) & 0o077, 0, name + " is private")
@@ -121,12 +124,10 @@ def wrong_usage(case):
                  ["check", case.path("absent.json")],
                  ["run", "--rules", case.path("absent.json"), "--data",
                   case.path("d")]):
-        out = subprocess.run([lib.MATAPALO] + args, capture_output=True,
-                             text=True, timeout=20)
+        out = lib.command(*args)
         case.equal(out.returncode, 2, "exit status of %s" % args)
         case.check(out.stderr, "a message for %s" % args)
-    out = subprocess.run([lib.MATAPALO, "--help"], capture_output=True,
-                         text=True, timeout=20)
+    out = lib.command("--help")
     case.equal(out.returncode, 0, "--help")
     for command in ("run", "check", "explain", "status", "tail", "consume",
                     "dlq"):
