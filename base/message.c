@@ -5,12 +5,10 @@
 #include <string.h>
 
 const struct message_field *
-message_find(struct message_fields fields, const char *name)
+message_find_span(struct message_fields fields, struct span name)
 {
-	struct span wanted = span_of(name);
-
 	for (size_t i = 0; i < fields.count; i++)
-		if (span_equal_nocase(fields.at[i].name, wanted))
+		if (span_equal_nocase(fields.at[i].name, name))
 			return &fields.at[i];
 	return NULL;
 }

@@ -30,8 +30,14 @@ struct message_request {
 };
 
 /* message_find returns the first field of that name (any case), or NULL. */
-const struct message_field *message_find(struct message_fields fields,
-					 const char *name);
+const struct message_field *message_find_span(struct message_fields fields,
+					      struct span name);
+/* Inline, so that a literal's length is known when compiling. */
+static inline const struct message_field *
+message_find(struct message_fields fields, const char *name)
+{
+	return message_find_span(fields, span_of(name));
+}
 /* message_cookie finds a cookie by its exact name in all Cookie fields
  * (RFC 6265 4.2.1); false when absent. */
 bool message_cookie(struct message_fields fields, struct span name,

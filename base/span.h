@@ -37,8 +37,10 @@ span_is(struct span a, const char *s)
 static inline bool
 span_equal_nocase(struct span a, struct span b)
 {
+	/* Field names of one length mostly differ in their first letter. */
 	return a.len == b.len &&
-	       (a.len == 0 || strncasecmp(a.at, b.at, a.len) == 0);
+	       (a.len == 0 || (((a.at[0] ^ b.at[0]) & ~0x20) == 0 &&
+			       strncasecmp(a.at, b.at, a.len) == 0));
 }
 
 static inline bool

@@ -5,6 +5,8 @@
 
 #include <ctype.h>
 
+#define SPAN_ROW(s) { (s), sizeof(s) - 1 }
+
 static bool
 line_ends_well(const char *p, bool *folded)
 {
@@ -60,10 +62,11 @@ request_line_is_strict(const struct parse *p)
 	       memcmp(t_end + 9, "\r\n", 2) == 0;
 }
 
+/* Letters and digits almost always: the list is the slow path. */
 static bool
 host_char_is_valid(unsigned char c)
 {
-	return isalnum(c) || strchr("-._~%!$&'()*+,;=:[]", c) != NULL;
+	return isalnum(c) || (c && strchr("-._~%!$&'()*+,;=:[]", c));
 }
 
 static bool
@@ -87,8 +90,7 @@ authority_is_valid(struct span a)
 	if (a.len == 0 || a.len > 255)
 		return false;
 	for (i = 0; i < a.len; i++)
-		if (a.at[i] == '\0' ||
-		    !host_char_is_valid((unsigned char)a.at[i]))
+		if (!host_char_is_valid((unsigned char)a.at[i]))
 			return false;
 	if (a.at[0] == '[') {
 		const char *close = memchr(a.at, ']', a.len);
@@ -268,10 +270,15 @@ parse_check_response(const struct parse *p)
 	return 0;
 }
 
-static const char *const hop_by_hop[] = {
-	"connection", "keep-alive", "proxy-connection", "te", "trailer",
-	"transfer-encoding", "upgrade",
+static const struct span hop_by_hop[] = {
+	SPAN_ROW("connection"), SPAN_ROW("keep-alive"),
+	SPAN_ROW("proxy-connection"), SPAN_ROW("te"), SPAN_ROW("trailer"),
+	SPAN_ROW("transfer-encoding"), SPAN_ROW("upgrade"),
 };
+
+/* The lengths of those names: most fields are told apart by it alone. */
+#define HOP_BY_HOP_LENGTHS \
+	(1u << 2 | 1u << 7 | 1u << 10 | 1u << 16 | 1u << 17)
 
 static bool
 connection_names(struct message_fields fields, struct span name)
@@ -296,8 +303,9 @@ parse_is_hop_by_hop(struct message_fields fields, struct span name,
 {
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(hop_by_hop); i++)
-		if (span_is_nocase(name, hop_by_hop[i]))
-			return true;
+	if (name.len < 32 && (HOP_BY_HOP_LENGTHS >> name.len & 1))
+		for (i = 0; i < ARRAY_SIZE(hop_by_hop); i++)
+			if (span_equal_nocase(name, hop_by_hop[i]))
+				return true;
 	return connection && connection_names(fields, name);
 }

@@ -28,8 +28,9 @@ exchange_new(struct worker *w, struct client *c)
 		if (!ex)
 			return NULL;
 	}
-	/* All but the arena's first block; its bytes need no zeroing. */
-	memset(ex, 0, offsetof(struct exchange, first_block));
+	memset(ex, 0, offsetof(struct exchange, to_upstream));
+	out_init(&ex->to_upstream);
+	out_init(&ex->to_client);
 	MAGIC_SET(ex, EXCHANGE_MAGIC);
 	ex->worker = w;
 	ex->client = c;

@@ -82,7 +82,6 @@ struct exchange {
 
 	/* upstream */
 	struct upstream *upstream;
-	struct out to_upstream;
 	struct parse response;
 	struct chunk *response_head;
 	size_t response_start, response_head_end;
@@ -92,7 +91,6 @@ struct exchange {
 	const char *upstream_text;
 
 	/* answer */
-	struct out to_client;
 	int status;
 	bool answer_started;		/* its head is in to_client */
 	bool answer_rechunked;
@@ -113,6 +111,8 @@ struct exchange {
 	uint64_t started_us;
 	uint32_t connect_us, first_byte_us;
 
+	/* From here on nothing is zeroed for each exchange. */
+	struct out to_upstream, to_client;
 	char first_block[EXCHANGE_ARENA_FIRST];
 };
 

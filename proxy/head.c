@@ -10,14 +10,13 @@
 #include "proxy/worker.h"
 
 #define CRLF "\r\n"
-#define SPAN(s) SPAN_LITERAL(s)
 
 /* Appends to memory that was sized beforehand. */
 struct writer {
 	char *at, *end;
 };
 
-static void
+static inline void
 put(struct writer *w, struct span s)
 {
 	INVARIANT((size_t)(w->end - w->at) >= s.len);
@@ -25,7 +24,8 @@ put(struct writer *w, struct span s)
 	w->at += s.len;
 }
 
-static void
+/* Inline, so that a literal's length is known when compiling. */
+static inline void
 put_str(struct writer *w, const char *s)
 {
 	put(w, span_of(s));
@@ -131,8 +131,10 @@ put_forwarding(struct exchange *ex, struct writer *w)
 	bool quoted = memchr(client.at, ':', client.len) != NULL;
 	size_t i;
 
-	put_str(w, ex->request.ll.http_minor ? "Via: 1.1" : "Via: 1.0");
-	put_str(w, " matapalo" CRLF "X-Forwarded-For: ");
+	if (ex->request.ll.http_minor)
+		put_str(w, "Via: 1.1 matapalo" CRLF "X-Forwarded-For: ");
+	else
+		put_str(w, "Via: 1.0 matapalo" CRLF "X-Forwarded-For: ");
 	for (i = 0; i < f.count; i++) {
 		if (!span_is_nocase(f.at[i].name, "x-forwarded-for"))
 			continue;
@@ -147,9 +149,11 @@ put_forwarding(struct exchange *ex, struct writer *w)
 		put(w, host);
 	}
 	put_str(w, CRLF "Forwarded: for=");
-	put_str(w, quoted ? "\"[" : "");
+	if (quoted)
+		put_str(w, "\"[");
 	put(w, client);
-	put_str(w, quoted ? "]\"" : "");
+	if (quoted)
+		put_str(w, "]\"");
 	if (host.len) {
 		put_str(w, ";host=\"");
 		put(w, host);

@@ -50,6 +50,13 @@ struct out {
 	uint64_t sent_bytes;
 };
 
+static inline void
+out_init(struct out *o)
+{
+	o->at = o->count = 0;
+	o->sent_bytes = 0;
+}
+
 static inline bool
 out_pending(const struct out *o)
 {

@@ -190,7 +190,6 @@ match(struct exchange *ex)
 {
 	struct router_decision *d = &ex->decision;
 	struct worker *w = ex->worker;
-	uint64_t sample;
 
 	ex->view.method = ex->request.start;
 	ex->view.fields = parse_fields(&ex->request);
@@ -199,8 +198,7 @@ match(struct exchange *ex)
 	view_target(ex);
 	ex->lease = w->lease;
 	ex->lease->exchanges++;
-	memcpy(&sample, exchange_id(ex)->bytes + 8, sizeof(sample));
-	router_decide(ex->lease->rules, &ex->view, sample, d);
+	router_decide(ex->lease->rules, &ex->view, worker_random(w), d);
 	rule_stats_inc(ex->lease->stats[d->rule->index], RULE_REQUESTS);
 	counter_inc(COUNTER_STAGE_PASSTHROUGH + (int)d->rule->stage);
 	ex->upload_capture.limit = d->rule->record_body_bytes;

@@ -288,6 +288,17 @@ worker_main(void *arg)
 	return NULL;
 }
 
+/* Steele, Lea, Flood: SplitMix64. */
+uint64_t
+worker_random(struct worker *w)
+{
+	uint64_t z = w->random += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
 const char *
 worker_date(struct worker *w)
 {
@@ -312,6 +323,7 @@ worker_init(struct worker *w, struct proxy *p, unsigned index,
 	w->proxy = p;
 	w->index = index;
 	w->now_ms = clock_mono_ms();
+	id_random(&w->random, sizeof(w->random));
 	timer_wheel_init(&w->timers, w->now_ms);
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->wake.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -70,6 +70,7 @@ struct worker {
 	char date[40];			/* "Date: ...\r\n" of this second */
 	int64_t date_s;
 	bool draining;
+	uint64_t random;		/* state of worker_random */
 };
 
 MUST_CHECK int worker_init(struct worker *w, struct proxy *p, unsigned index,
@@ -87,6 +88,8 @@ void worker_fini(struct worker *w);
 
 /* worker_mail delivers from any thread. */
 void worker_mail(struct worker *w, struct mail *m);
+/* worker_random: evenly spread numbers for sampling, not for secrets. */
+uint64_t worker_random(struct worker *w);
 /* worker_date lends the Date field line of this second. */
 const char *worker_date(struct worker *w);
 
