@@ -103,6 +103,15 @@ reload_rules(struct run *r)
 
 /* ---- shadow ---- */
 
+/* The shadow and the adapters do not know of rules: their lists have the
+ * same shape, so that they are lent and not copied. */
+_Static_assert(sizeof(struct rules_tolerance) ==
+	       sizeof(struct payload_tolerance), "same shape");
+_Static_assert(sizeof(struct rules_unordered) ==
+	       sizeof(struct payload_unordered), "same shape");
+_Static_assert(sizeof(struct rules_setting) ==
+	       sizeof(struct adapter_setting), "same shape");
+
 /* A plan and the reference that keeps its strings alive. */
 struct plan_memory {
 	struct rules *rules;
@@ -169,11 +178,9 @@ publish_shadow(struct run *r, struct rules *rules)
 	m->rules = rules_ref(rules);
 	for (i = 0; i < rules->rule_count; i++) {
 		const struct rules_rule *u = &rules->rules[i];
-		const struct rules_target *t =
-			u->stage == RULES_STAGE_SHADOW ? u->target : u->shadow;
 
-		if (t)
-			plan_rule(&m->list[plan.count++], u, t);
+		if (u->shadow)
+			plan_rule(&m->list[plan.count++], u, u->shadow);
 	}
 	plan.rules = m->list;
 	plan.release = plan_release;
