@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Reports a broken invariant and stops. */
 #include "base/invariant.h"
 
 #include <stdio.h>

@@ -149,7 +149,8 @@ main(int argc, char **argv)
 			 argc > 1 ? argv[1] : ".", i);
 		run(path, &loads[i]);
 		unlink(path);
-		strcat(path, ".lock");
+		snprintf(path, sizeof(path), "%s/journal-bench-%zu.db.lock",
+			 argc > 1 ? argv[1] : ".", i);
 		unlink(path);
 	}
 	return 0;

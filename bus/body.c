@@ -6,6 +6,8 @@
  * cut off, or not what it says it is. */
 #include "bus/encode.h"
 
+#include <stdio.h>
+
 #include "payload/payload.h"
 
 /* Deeper values stay text: consumers' parsers have limits, too. */
@@ -211,10 +213,9 @@ write_sizes(struct json *j, const struct bus_body *body, enum form form)
 	json_key(j, "truncated");
 	json_bool(j, true);
 	if (body->digest[0] && form == FORM_AS_IS) {
-		char text[sizeof("blake2b-256:") + DIGEST_HEX_SIZE] =
-			"blake2b-256:";
+		char text[sizeof("blake2b-256:") + DIGEST_HEX_SIZE];
 
-		strcat(text, body->digest);
+		snprintf(text, sizeof(text), "blake2b-256:%s", body->digest);
 		json_key(j, "digest");
 		json_str(j, text);
 	}

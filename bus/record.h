@@ -12,7 +12,7 @@
 #include "journal/journal.h"
 
 enum bus_record_kind {
-	BUS_RECORD_REQUEST,	/* matapalo.request.v1: strict, before forward */
+	BUS_RECORD_REQUEST,	/* matapalo.request.v1: strict, before */
 	BUS_RECORD_EXCHANGE,	/* matapalo.exchange.v1: terminal */
 	BUS_RECORD_COMMAND	/* the target's command type, data = request */
 };
@@ -30,7 +30,7 @@ struct bus_body {
 
 /* Shared by all records of one process; outlives them. */
 struct bus_source {
-	const char *source;		/* CloudEvents source of this instance */
+	const char *source;		/* CloudEvents source */
 	const struct digest_key *key;	/* for redaction */
 };
 
@@ -53,7 +53,7 @@ struct bus_record {
 	struct bus_body response_body;
 	struct span rule, stage, target, upstream, path_template;
 	struct span command;		/* COMMAND: event type */
-	struct span error;		/* why matapalo made the answer, or "" */
+	struct span error;		/* why matapalo answered, or "" */
 	struct span traceparent, tracestate;
 	struct span shadow;		/* name of the candidate, or "" */
 	bool strict;

@@ -90,7 +90,7 @@ struct journal_event {
 	struct span correlation;	/* correlationid, may be empty */
 	struct span partition_key;	/* may be empty */
 	struct span extensions;		/* JSON members without braces:
-					 * "causationid":"..","traceparent":".." */
+					 * "causationid":"..", ... */
 	struct span data;		/* JSON text */
 	bool shadow;			/* read by the shadow subscriber */
 	enum journal_mark mark;

@@ -18,8 +18,9 @@
 /* Settings of the writing connection. page_size counts for new files only
  * and comes before journal_mode; twice 8192 halves the system calls and
  * saves about 1 us an event. secure_delete is on in some distributions and
- * would zero every page: secrets are replaced before they come here. mmap stays off: an I/O error there is a
- * signal, not a value. Checkpoints are run by writer.c, hence the 0. */
+ * would zero every page: secrets are replaced before they come here. mmap
+ * stays off: an I/O error there is a signal, not a value. Checkpoints are run
+ * by writer.c, hence the 0. */
 static const char settings[] =
 	"PRAGMA page_size = 16384;"
 	"PRAGMA journal_mode = WAL;"

@@ -98,7 +98,9 @@ journal_column_span(sqlite3_stmt *s, int i)
 {
 	const char *at = (const char *)sqlite3_column_text(s, i);
 
-	return (struct span){ at ? at : "", (size_t)sqlite3_column_bytes(s, i) };
+	size_t len = (size_t)sqlite3_column_bytes(s, i);
+
+	return (struct span){ at ? at : "", len };
 }
 
 const char *

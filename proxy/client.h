@@ -19,7 +19,7 @@ struct client {
 	struct timer timer;
 	struct worker *worker;
 	struct exchange *exchange;	/* NULL: idle */
-	struct chunk *rest;		/* pipelined bytes of the next request */
+	struct chunk *rest;		/* pipelined bytes, next request */
 	struct client *next, **prev;	/* the worker's list */
 	struct client *resume_next;
 	bool resuming, closing, lingering;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Loads "rules" and "default". */
+#include "rules/rule.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "rules/index.h"
 #include "rules/keys.h"
-#include "rules/rule.h"
 
 static const char *const stage_words[] = {
 #define STAGE(sym, text, help) text,

@@ -121,7 +121,8 @@ is_event_type(const char *s)
 {
 	const char *dot = strrchr(s, '.');
 
-	if (!dot || dot == s || dot[1] != 'v' || !isdigit((unsigned char)dot[2]))
+	if (!dot || dot == s || dot[1] != 'v' ||
+	    !isdigit((unsigned char)dot[2]))
 		return false;
 	for (const char *c = dot + 2; *c; c++)
 		if (!isdigit((unsigned char)*c))

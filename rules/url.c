@@ -102,7 +102,7 @@ parse_authority(struct rules_load *l, const struct rules_node *at,
 	if ((size_t)(host_end - host) >= sizeof(out->host))
 		return load_fail(l, at, "the host is too long");
 	memcpy(out->host, host, (size_t)(host_end - host));
-	strcpy(out->port, "80");
+	memcpy(out->port, "80", sizeof("80"));
 	if (port == end)
 		return 0;
 	if (*port != ':')
@@ -179,7 +179,7 @@ resolve_socket(struct rules_load *l, const struct rules_node *at,
 
 	if (*count == URL_ADDRESSES_MAX)
 		return fail_full(l, at);
-	strcpy(un.sun_path, url->socket_path);
+	memcpy(un.sun_path, url->socket_path, strlen(url->socket_path) + 1);
 	snprintf(text, sizeof(text), "unix:%s", url->socket_path);
 	return add_address(l, (struct sockaddr *)&un, sizeof(un), text,
 			   &list[(*count)++]);

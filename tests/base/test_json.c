@@ -46,6 +46,10 @@ static const struct {
 	CASE("say \"hi\" \\ /", "\"say \\\"hi\\\" \\\\ /\"", true),
 	CASE("\b\f\n\r\t", "\"\\b\\f\\n\\r\\t\"", true),
 	CASE("\x01\x1f\x7f", "\"\\u0001\\u001f\\u007f\"", true),
+	CASE("\x7f", "\"\\u007f\"", true),
+	CASE("\x1f", "\"\\u001f\"", true),
+	CASE("\"", "\"\\\"\"", true),
+	CASE("\\", "\"\\\\\"", true),
 	CASE("a\0b", "\"a\\u0000b\"", false),
 	/* C1 controls, and the first character after them */
 	CASE("\xc2\x80\xc2\x9b\xc2\xa0", "\"\\u0080\\u009b\xc2\xa0\"", true),
@@ -180,7 +184,8 @@ random_character(char *to)
 {
 	static const char *const some[] = {
 		"a", "\"", "\\", "\n", "\x1b", "\x7f", "\xc2\x85", "\xc3\xa9",
-		"\xe2\x82\xac", "\xed\x9f\xbf", "\xe2\x80\xae", "\xf0\x9f\x98\x80", " ", "{",
+		"\xe2\x82\xac", "\xed\x9f\xbf", "\xe2\x80\xae",
+		"\xf0\x9f\x98\x80", " ", "{",
 		"plain words of some length that fill more than a stride",
 	};
 	const char *c = some[(size_t)rand() % ARRAY_SIZE(some)];

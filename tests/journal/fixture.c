@@ -19,7 +19,7 @@ static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 void
 fixture_setup(void)
 {
-	strcpy(fixture_dir, "journal-test-XXXXXX");
+	snprintf(fixture_dir, sizeof(fixture_dir), "journal-test-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(fixture_dir));
 	snprintf(fixture_path, sizeof(fixture_path), "%s/journal.db",
 		 fixture_dir);

@@ -41,7 +41,8 @@ END_TEST
 
 START_TEST(bodies_of_every_size)
 {
-	static const size_t sizes[] = { 0, 1, 1500, 8100, 8192, 65536, 3000000 };
+	static const size_t sizes[] = { 0, 1, 1500, 8100, 8192, 65536,
+					3000000 };
 	struct journal *j = fixture_open();
 	struct journal_reader *r = fixture_reader();
 	char *big = malloc(3000000);

@@ -3,6 +3,7 @@
 #include "proxy/parse.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,7 @@ START_TEST(bad_chunks_are_refused)
 	char text[64];
 	size_t used, len;
 
-	strcpy(text, bad[_i]);
+	snprintf(text, sizeof(text), "%s", bad[_i]);
 	arena_init(&arena, first, sizeof(first), 65536);
 	parse_init_request(&p, &arena);
 	ck_assert_int_eq(parse_head(&p, head, sizeof(head) - 1, &used),

@@ -116,7 +116,7 @@ table_request(struct table_request *out, const char *line)
 
 	memset(req, 0, sizeof(*req));
 	ck_assert_uint_lt(strlen(line), sizeof(out->text));
-	strcpy(out->text, line);
+	memcpy(out->text, line, strlen(line) + 1);
 	fields = strchr(at, '|');
 	if (fields)
 		*fields++ = '\0';

@@ -336,7 +336,8 @@ script_big_head(struct origin_request *r)
 
 	send_text(r, "HTTP/1.1 200 Big\r\nContent-Length: 3\r\n");
 	for (unsigned long i = 0; i < r->argument; i++) {
-		snprintf(line, sizeof(line), "X-Filler-%05lu: %064lu\r\n", i, i);
+		snprintf(line, sizeof(line), "X-Filler-%05lu: %064lu\r\n", i,
+			 i);
 		if (send_text(r, line) < 0)
 			return ORIGIN_CLOSE;
 	}
