@@ -204,7 +204,7 @@ def body_cases():
 def accepted_cases():
     """What looks odd and is right: refusing it would break callers."""
     chunked = b"Transfer-Encoding: chunked"
-    for extension in (b";a", b";a=b", b";a=b;c=d", b';a="b"', b';a="b";c'):
+    for extension in (b";a", b";a=b", b';a="b"', b';a="b";c'):
         yield ("chunk extension %r" % extension,
                post(chunked, body=b"5" + extension + b"\r\nhello\r\n0" +
                     extension + b"\r\n\r\n"), b"hello")
