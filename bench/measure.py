@@ -28,12 +28,11 @@ def cpu_seconds(proxy):
 
 
 def rss_kib(proxy):
+    """Exact, other than VmRSS, which the kernel sums up now and then."""
     total = 0
     for pid in proxy.pids():
-        with open("/proc/%d/status" % pid) as f:
-            for line in f:
-                if line.startswith("VmRSS:"):
-                    total += int(line.split()[1])
+        with open("/proc/%d/smaps_rollup" % pid) as f:
+            total += int(re.search(r"Rss: +(\d+)", f.read()).group(1))
     return total
 
 
@@ -82,7 +81,8 @@ def raise_limit():
 
 
 def idle_kib(proxy, count):
-    """Memory of a connection that has had an answer and waits."""
+    """Memory of a connection that has had an answer and waits. Before any
+    load: a heap that was once full would hide what they take."""
     clients = [lib.Client(proxy.port) for _ in range(50)]
     for client in clients:
         client.request("GET", "/")

@@ -69,12 +69,12 @@ def bench(case, options):
     os.makedirs(options.data, exist_ok=True)
     origin = proxies.start_origin(case, cores[1])
     found = proxies.start_all(case, origin, cores[0], options.data)
-    results = under_load(found, options, cores[1])
-    check_recorded(found[-1])
     idle = {}
     count = min(options.idle, limit - 500)
     if count > 0:
         idle = {p.name: measure.idle_kib(p, count) for p in found}
+    results = under_load(found, options, cores[1])
+    check_recorded(found[-1])
     calls = {p.name: measure.system_calls(case, p, cores[1]) for p in found}
     goals = report.goal_table(results, idle, LEVELS)
     parts = [report.machine(options.data, proxies.versions())]
