@@ -51,22 +51,22 @@ check_line(void *arg, char *line, int number)
 {
 	static struct table_request r;
 	struct table_case *c = arg;
+	struct buf expected = { 0 };
 	struct router_decision d;
-	char expected[256], got[256];
+	char got[256];
 
-	snprintf(expected, sizeof(expected), "%s", table_word(&line));
-	for (int i = 0; i < 4; i++) {
-		strcat(expected, " ");
-		strcat(expected, table_word(&line));
-	}
+	for (int i = 0; i < 5; i++)
+		buf_printf(&expected, "%s%s", i ? " " : "",
+			   table_word(&line));
 	table_request(&r, line);
 	router_decide(c->rules, &r.req, 0, &d);
 	snprintf(got, sizeof(got), "%s %s %s %s %s", action_word(d.action),
 		 name_of(d.target), name_of(d.fallback), name_of(d.shadow),
 		 !d.record ? "no" : d.strict ? "strict" : "bounded");
-	ck_assert_msg(strcmp(expected, got) == 0,
+	ck_assert_msg(strcmp(buf_str(&expected), got) == 0,
 		      "%s/table:%d:\nexpected %s\ngot      %s", c->folder,
-		      number, expected, got);
+		      number, buf_str(&expected), got);
+	buf_fini(&expected);
 }
 
 static void
@@ -117,9 +117,9 @@ place(const struct rules *r, const char *path, unsigned user,
       struct router_decision *d)
 {
 	char value[32];
+	int len = snprintf(value, sizeof(value), "user%u", user);
 	struct message_field f = { SPAN_LITERAL("U"),
-				   { value, (size_t)sprintf(value, "user%u",
-							    user) } };
+				   { value, (size_t)len } };
 	struct message_request req = {
 		.method = SPAN_LITERAL("GET"),
 		.path = span_of(path),
@@ -145,7 +145,7 @@ START_TEST(raising_the_share_never_moves_anyone_back)
 		struct rules *r;
 		unsigned count = 0, back = 0;
 
-		sprintf(share, "%u%%", percent);
+		snprintf(share, sizeof(share), "%u%%", percent);
 		r = canary(share, "");
 		for (unsigned u = 0; u < USERS; u++) {
 			struct router_decision d;

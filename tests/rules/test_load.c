@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files, limits and lifetimes; what a loaded set says; broken input. */
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +29,10 @@ load(const char *text)
 static const char *
 temporary(char *path, const char *text)
 {
+	static const char pattern[] = "rules-XXXXXX";
 	int fd;
 
-	strcpy(path, "rules-XXXXXX");
+	memcpy(path, pattern, sizeof(pattern));
 	fd = mkstemp(path);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, text, strlen(text)),
@@ -185,6 +187,54 @@ START_TEST(references_keep_a_set)
 }
 END_TEST
 
+static void *
+match_and_drop(void *arg)
+{
+	struct rules *r = arg;
+	struct message_request req = { .method = SPAN_LITERAL("GET"),
+				       .path = SPAN_LITERAL("/a/b") };
+
+	for (int i = 0; i < 2000; i++) {
+		struct rules *own = rules_ref(r);
+
+		if (rules_match(own, &req) != &own->rules[0])
+			abort();
+		rules_unref(&own);
+	}
+	rules_unref(&r);
+	return NULL;
+}
+
+START_TEST(threads_share_a_set)
+{
+	struct rules *r = load(minimal);
+	pthread_t threads[4];
+
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL,
+						match_and_drop, rules_ref(r)),
+				 0);
+	rules_unref(&r);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		pthread_join(threads[i], NULL);
+}
+END_TEST
+
+START_TEST(safe_methods_are_those_of_rfc_9110)
+{
+	static const char *const safe[] = { "GET", "HEAD", "OPTIONS",
+					    "TRACE" };
+	static const char *const unsafe[] = { "POST", "PUT", "PATCH",
+					      "DELETE", "CONNECT", "get",
+					      "GETS", "QUERY", "" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(safe); i++)
+		ck_assert(rules_method_is_safe(span_of(safe[i])));
+	for (size_t i = 0; i < ARRAY_SIZE(unsafe); i++)
+		ck_assert(!rules_method_is_safe(span_of(unsafe[i])));
+}
+END_TEST
+
 START_TEST(share_key_follows_the_text)
 {
 	struct rules *a = load(minimal), *b = load(minimal), *c, *d;
@@ -284,6 +334,8 @@ fill(TCase *t)
 	tcase_add_test(t, targets_are_resolved);
 	tcase_add_test(t, from_legacy_mirrors_everything);
 	tcase_add_test(t, references_keep_a_set);
+	tcase_add_test(t, threads_share_a_set);
+	tcase_add_test(t, safe_methods_are_those_of_rfc_9110);
 	tcase_add_test(t, share_key_follows_the_text);
 	tcase_add_test(t, every_truncation_says_where);
 	tcase_add_test(t, mutations_say_where);
