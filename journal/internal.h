@@ -17,6 +17,8 @@
 /* PRAGMA application_id: "mtpl". */
 #define JOURNAL_APPLICATION_ID 0x6d74706c
 #define JOURNAL_BATCH_ITEMS 512
+/* How long the writer waits for a lock that only a stranger can hold. */
+#define JOURNAL_BUSY_WAIT_MS 1000
 
 enum stmt {
 #define STATEMENT(sym, side, sql) STMT_##sym,
@@ -168,9 +170,11 @@ struct journal_reader {
 	sqlite3 *db;
 	sqlite3_stmt *stmts[STMT_COUNT];
 	struct name_cache types, sources;
+	bool failing;		/* and has said so */
 };
 
-/* journal_reader_failed logs SQLite's words; returns -1. */
+/* journal_reader_failed logs SQLite's words, once until a read works again;
+ * returns -1. */
 int journal_reader_failed(struct journal_reader *r, const char *what);
 struct span journal_column_span(sqlite3_stmt *s, int i);
 const char *journal_column_str(sqlite3_stmt *s, int i);	/* never NULL */

@@ -131,7 +131,7 @@ file_open(struct journal *j, struct error *err)
 		return error_set(err, "%s: cannot open: %s", j->path,
 				 sqlite3_errmsg(j->db));
 	sqlite3_extended_result_codes(j->db, 1);
-	sqlite3_busy_timeout(j->db, 1000);
+	sqlite3_busy_timeout(j->db, JOURNAL_BUSY_WAIT_MS);
 	/* Room for a record of usual size, so that none is malloc'd. */
 	sqlite3_db_config(j->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 8192, 64);
 	/* Before any setting: a refused file is left as it is. */

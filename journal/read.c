@@ -88,8 +88,10 @@ journal_reader_close(struct journal_reader **rp)
 int
 journal_reader_failed(struct journal_reader *r, const char *what)
 {
-	log_warn("journal.read", "%s: cannot %s: %s", r->path, what,
-		 sqlite3_errmsg(r->db));
+	if (!r->failing)
+		log_warn("journal.read", "%s: cannot %s: %s", r->path, what,
+			 sqlite3_errmsg(r->db));
+	r->failing = true;
 	return -1;
 }
 
@@ -313,6 +315,7 @@ journal_read(struct journal_reader *r, int64_t after,
 		return -1;
 	rc = walk_begin_to_end(r, after, f ? f : &all, &sink, &w);
 	transaction_end(r);
+	r->failing = rc < 0;
 	if (scanned)
 		*scanned = w.scanned;
 	return rc < 0 ? -1 : (int)w.delivered;

@@ -21,7 +21,6 @@
 #define CHECKPOINT_BYTES_HARD (26 << 20)
 #define CHECKPOINT_BYTES_STEP (2 << 20)
 #define CHECKPOINT_WAIT_MS 20
-#define BUSY_WAIT_MS 1000
 
 /* ---- one transaction ---- */
 
@@ -189,7 +188,7 @@ checkpoint(struct journal *j)
 				  hard ? SQLITE_CHECKPOINT_RESTART
 				       : SQLITE_CHECKPOINT_PASSIVE,
 				  NULL, NULL);
-	sqlite3_busy_timeout(j->db, BUSY_WAIT_MS);
+	sqlite3_busy_timeout(j->db, JOURNAL_BUSY_WAIT_MS);
 }
 
 /* ---- the loop ---- */

@@ -43,18 +43,24 @@ run_items(struct journal *j, struct probe *p, char types[][16])
 	}
 }
 
-/* The disk is well again: writing resumes without help. */
+/* The disk is well again: writing resumes without help, and a name whose
+ * insertion was rolled back is not taken for a known one. */
 static void
 await_recovery(struct journal *j)
 {
 	uint64_t until = clock_mono_ms() + 5000;
+	struct journal_reader *r = fixture_reader();
+	struct seen s = {0};
 	struct probe p;
 
 	do {
 		ck_assert_uint_lt(clock_mono_ms(), until);
-		probe_init(&p, "well.v1");
+		probe_init(&p, "type.0");
 	} while (probe_run(j, &p) != JOURNAL_COMMITTED);
 	ck_assert(journal_is_writable(j));
+	ck_assert_int_eq(journal_read_one(r, p.sequence, seen_row, &s), 1);
+	ck_assert_str_eq(s.type, "type.0");
+	journal_reader_close(&r);
 }
 
 static long
