@@ -2,6 +2,7 @@
 /* Tests of base/digest.c. */
 #include "tests/base/suites.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,39 @@ START_TEST(makes_a_key_once)
 	ck_assert_int_eq(digest_key_load(&b, path, NULL), 0);
 	ck_assert_mem_eq(&a, &b, sizeof(a));
 	/* rmdir in remove_dir proves that nothing else was left behind */
+}
+END_TEST
+
+#define RACERS 8
+
+static pthread_barrier_t start_line;
+
+static void *
+race(void *arg)
+{
+	pthread_barrier_wait(&start_line);
+	return digest_key_load(arg, path, NULL) == 0 ? NULL : arg;
+}
+
+/* Whoever loses the race takes the winner's key. */
+START_TEST(makes_one_key_for_all)
+{
+	struct digest_key keys[RACERS];
+	pthread_t threads[RACERS];
+
+	pthread_barrier_init(&start_line, NULL, RACERS);
+	for (int i = 0; i < RACERS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, race,
+						&keys[i]), 0);
+	for (int i = 0; i < RACERS; i++) {
+		void *failed;
+
+		pthread_join(threads[i], &failed);
+		ck_assert_ptr_null(failed);
+	}
+	for (int i = 1; i < RACERS; i++)
+		ck_assert_mem_eq(&keys[0], &keys[i], sizeof(keys[0]));
+	pthread_barrier_destroy(&start_line);
 }
 END_TEST
 
@@ -166,6 +200,7 @@ digest_tests(void)
 
 	tcase_add_checked_fixture(tc, make_dir, remove_dir);
 	tcase_add_test(tc, makes_a_key_once);
+	tcase_add_loop_test(tc, makes_one_key_for_all, 0, 20);
 	tcase_add_test(tc, reads_a_given_key);
 	tcase_add_test(tc, refuses_bad_keys);
 	tcase_add_test(tc, says_where_it_cannot_write);

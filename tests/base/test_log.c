@@ -54,6 +54,7 @@ static void
 assert_well_formed(const char *s)
 {
 	size_t n = strlen(s);
+	int controls = 0;
 
 	ck_assert_uint_le(n, LINE_MAX_BYTES);
 	ck_assert_uint_gt(n, 3);
@@ -61,7 +62,8 @@ assert_well_formed(const char *s)
 	ck_assert_str_eq(s + n - 3, "\"}\n");
 	ck_assert(json_is_utf8((struct span){ s, n }));
 	for (size_t i = 0; i < n - 1; i++)
-		ck_assert((unsigned char)s[i] >= 0x20 && s[i] != 0x7f);
+		controls += (unsigned char)s[i] < 0x20 || s[i] == 0x7f;
+	ck_assert_int_eq(controls, 0);
 }
 
 START_TEST(writes_one_object)
@@ -80,6 +82,15 @@ START_TEST(writes_one_object)
 	log_info("a.b", "no exchange");
 	ck_assert_ptr_nonnull(strstr(logged(),
 		"\"id\":\"a.b\",\"msg\":\"no exchange\"}\n"));
+}
+END_TEST
+
+START_TEST(keeps_errno_when_nobody_reads)
+{
+	close(STDERR_FILENO);	/* release_stderr opens it again */
+	errno = ENOENT;
+	log_error("a.b", "lost");
+	ck_assert_int_eq(errno, ENOENT);
 }
 END_TEST
 
@@ -158,10 +169,12 @@ log_tests(void)
 
 	tcase_add_checked_fixture(tc, catch_stderr, release_stderr);
 	tcase_add_test(tc, writes_one_object);
+	tcase_add_test(tc, keeps_errno_when_nobody_reads);
 	tcase_add_test(tc, obeys_the_level);
 	tcase_add_test(tc, cannot_be_forged);
 	tcase_add_test(tc, long_lines_are_cut);
 	tcase_add_test(tc, long_names_are_cut);
 	tcase_add_test(tc, parses_levels);
+	tcase_set_timeout(tc, 60);
 	return tc;
 }

@@ -64,7 +64,10 @@ def sources(*folders):
 
 def unfinished(path, line, text):
     """What fails once everything is in (STRICT_LINT=1)."""
-    tree.warning("%s:%d: %s" % (path, line, text))
+    if tree.STRICT:
+        tree.problem(path, line, text)
+    else:
+        tree.warning("%s:%d: %s" % (path, line, text))
 
 
 def check_counters():
@@ -96,9 +99,9 @@ def check_public_functions():
                                  r"[^;{]*;", text, re.M):
             if path.endswith(".h") and \
                     not re.search(r"\b%s\b" % match.group(1), tests):
-                print("warning: %s:%d: no test calls %s"
-                      % (path, text.count("\n", 0, match.start()) + 1,
-                         match.group(1)))
+                tree.warning("%s:%d: no test calls %s"
+                             % (path, text.count("\n", 0, match.start()) + 1,
+                                match.group(1)))
 
 
 def main():

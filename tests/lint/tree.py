@@ -73,10 +73,7 @@ def problem(path, line, text):
 
 
 def warning(text):
-    if STRICT:
-        _problems.append(text)
-    else:
-        print("warning: " + text)
+    print("warning: " + text)
 
 
 def finish():
