@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside a group: what the files of the engine share. */
+#ifndef BUS_GROUP_H
+#define BUS_GROUP_H
+
+#include <pthread.h>
+
+#include "bus/groups.h"
+
+#define GROUP_KEY_BUCKETS 256
+#define GROUP_FLUSH_MS 20	/* settled events are handed over by then */
+#define GROUP_SKIP_MS 1000	/* ... and what a filter skipped */
+#define GROUP_GRACE_MS 1000	/* a lost consumer may come back */
+
+/* READY: may be given. LEASED: a consumer holds it until `due`. WAITING: has
+ * failed, may be given from `due` on. SETTLED: done with, still in the list
+ * until the next sweep. */
+enum entry_state { ENTRY_READY, ENTRY_LEASED, ENTRY_WAITING, ENTRY_SETTLED };
+
+struct consumer {
+	struct consumer *next;
+	char *name;
+	uint32_t session;
+	unsigned holding;
+	uint64_t batch;		/* number of its last batch */
+	uint64_t gone_at;	/* monotonic ms; 0: it is here */
+	uint64_t seen;
+};
+
+/* A partition key: while events of it are in flight, they are one
+ * consumer's. */
+struct key {
+	struct key *next;
+	char *text;
+	size_t len;
+	unsigned users;		/* entries */
+	unsigned in_flight;
+	struct consumer *owner;
+};
+
+struct entry {
+	int64_t sequence;
+	enum entry_state state;
+	unsigned attempts;
+	bool saved;		/* has a row of its own: cursor may pass */
+	uint64_t due;
+	uint64_t batch;
+	struct consumer *owner;
+	struct key *key;
+	int64_t time_us;	/* the event's */
+	int64_t first_us, last_us;
+};
+
+/* What the next save does besides the cursor. */
+enum change_kind { CHANGE_RETRY, CHANGE_DONE, CHANGE_DEAD, CHANGE_REDRIVEN };
+struct change {
+	enum change_kind kind;
+	int64_t sequence;	/* REDRIVEN: id of the dead letter */
+	unsigned attempts;
+	int64_t not_before_us, first_us, last_us;
+	char reason[GROUPS_REASON_SIZE];
+};
+struct changes {
+	struct change *at;
+	size_t count, cap;
+};
+
+struct flush;
+
+struct group {
+	struct group *next;
+	char name[GROUPS_NAME_SIZE];
+	struct groups_settings settings;
+	bool paused;
+	int64_t read;		/* everything up to here is in the list */
+	struct entry *at;	/* sorted by sequence */
+	size_t count, cap;
+	size_t settled;		/* of them SETTLED */
+	size_t retrying;	/* of them saved and not settled */
+	unsigned in_flight;
+	int64_t dead;
+	struct consumer *consumers;
+	struct key *keys[GROUP_KEY_BUCKETS];
+	struct changes changes;
+	int64_t saved_cursor;	/* on disk; -1: the group must be written */
+	uint64_t flush_at;	/* GROUPS_NEVER: nothing to save */
+	struct flush *flush;	/* under way, or NULL */
+};
+
+struct groups {
+	struct groups_env env;
+	struct journal_reader *reader;
+	pthread_mutex_t lock;
+	struct group *first;
+	struct groups_time now;	/* as of the current call */
+	pthread_mutex_t flush_lock;	/* of the flushes' status */
+	pthread_cond_t flush_ended;
+};
+
+/* group.c */
+void groups_refresh(struct groups *g);
+struct group *group_find(struct groups *g, const char *name);
+struct group *group_new(struct groups *g, const char *name);
+void group_free(struct group *p);
+struct consumer *consumer_find(struct group *p, const char *name);
+struct consumer *consumer_seen(struct groups *g, struct group *p,
+			       const struct groups_who *who);
+void consumers_sweep(struct groups *g, struct group *p);
+struct entry *entry_find(struct group *p, int64_t sequence);
+/* entry_any: settled ones, too. */
+struct entry *entry_any(struct group *p, int64_t sequence);
+/* entry_add keeps the order by sequence. NULL without memory. */
+struct entry *entry_add(struct group *p, int64_t sequence);
+void entries_sweep(struct group *p);
+/* entry_set_key: 0 or -1 without memory. */
+MUST_CHECK int entry_set_key(struct group *p, struct entry *e,
+			     struct span key);
+
+/* lease.c: the only place where an entry changes its state */
+bool entry_is_free(const struct groups *g, const struct entry *e,
+		   const struct consumer *c);
+void entry_lease(struct groups *g, struct group *p, struct entry *e,
+		 struct consumer *c);
+void entry_settle(struct groups *g, struct group *p, struct entry *e);
+void entry_fail(struct groups *g, struct group *p, struct entry *e,
+		unsigned delay_ms, const char *reason);
+void entry_bury(struct groups *g, struct group *p, struct entry *e,
+		const char *reason);
+void entry_hand_back(struct groups *g, struct group *p, struct entry *e);
+/* group_expire ends leases that are over; returns the next time to look. */
+uint64_t group_expire(struct groups *g, struct group *p);
+
+/* flush.c */
+void group_dirty(struct groups *g, struct group *p, unsigned within_ms);
+void group_change(struct groups *g, struct group *p, const struct change *c);
+/* group_flush starts a save when one is due; returns the next time. */
+uint64_t group_flush(struct groups *g, struct group *p);
+/* group_flush_last saves everything and waits for the commit. */
+void group_flush_last(struct groups *g, struct group *p);
+
+/* take.c: fills e from its event; 0, or -1 when the event is gone. */
+MUST_CHECK int entry_load(struct groups *g, struct group *p,
+			  struct entry *e);
+
+#endif

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Groups of consumers over the journal: who has which event, until when.
+ *
+ * A state machine without threads or sockets of its own; its clock can be
+ * replaced. Every function may be called from any thread (one mutex), but
+ * for callbacks: they must not call back. */
+#ifndef BUS_GROUPS_H
+#define BUS_GROUPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "journal/journal.h"
+
+#define GROUPS_NAME_SIZE 129
+#define GROUPS_FILTER_SIZE 513
+#define GROUPS_BACKOFF_MAX 16
+#define GROUPS_REASON_SIZE 256
+#define GROUPS_NEVER UINT64_MAX
+
+struct cJSON;
+struct groups;
+
+struct groups_time {
+	uint64_t mono_ms;
+	int64_t wall_us;
+};
+
+struct groups_env {
+	struct journal *journal;
+	/* now: NULL for the real clocks. */
+	void (*now)(void *arg, struct groups_time *t);
+	/* hand_out: asked right before an event goes to a consumer; false
+	 * settles it unseen (a command taken back). NULL: always true. */
+	bool (*hand_out)(void *arg, const struct journal_row *row);
+	/* wake: a flush ended, groups_tick should run. Any thread. */
+	void (*wake)(void *arg);
+	void *arg;
+};
+
+/* groups_open loads groups and retries; groups_close writes what is unsaved
+ * (waits for the commit) and frees. */
+MUST_CHECK struct groups *groups_open(const struct groups_env *env,
+				      struct error *err);
+void groups_close(struct groups **g);
+
+/* ---- settings.c ---- */
+
+enum groups_start { GROUPS_OLDEST, GROUPS_NEWEST, GROUPS_AFTER };
+
+struct groups_settings {
+	char type[GROUPS_FILTER_SIZE];		/* "": all */
+	char subject[GROUPS_FILTER_SIZE];
+	bool shadow_only;
+	unsigned lease_ms, max_in_flight, max_attempts;
+	unsigned backoff_ms[GROUPS_BACKOFF_MAX];
+	size_t backoff_count;
+	enum groups_start start;
+	int64_t after;
+};
+
+void groups_settings_default(struct groups_settings *s);
+/* groups_settings_read takes the members that are present: filter{type,
+ * subject, shadow}, start, lease_ms, max_in_flight, max_attempts,
+ * backoff_ms. */
+MUST_CHECK int groups_settings_read(const struct cJSON *o,
+				    struct groups_settings *s,
+				    struct error *err);
+void groups_settings_write(struct json *j, const struct groups_settings *s);
+MUST_CHECK int groups_name_check(const char *name, struct error *err);
+
+/* ---- use ---- */
+
+struct groups_who {
+	const char *group, *consumer;
+	uint32_t session;	/* of a connection; 0: this process */
+};
+
+/* groups_ensure makes the group when it is new. Limits of an old one are
+ * replaced by change(arg, settings) if it is given; 0, or -1 with err. */
+MUST_CHECK int groups_ensure(struct groups *g, const char *name,
+			     int (*change)(void *arg,
+					   struct groups_settings *s,
+					   bool is_new, struct error *err),
+			     void *arg, struct error *err);
+
+/* groups_take leases up to max events to the consumer. emit gets each (lent
+ * for the call) and returns false to stop after it. Returns the number, or
+ * -1 when the group is unknown or memory is out. */
+int groups_take(struct groups *g, const struct groups_who *who, size_t max,
+		bool (*emit)(void *arg, const struct journal_row *row,
+			     unsigned attempt),
+		void *arg);
+/* groups_repeat emits again what the consumer's last groups_take gave and
+ * what it still holds. */
+int groups_repeat(struct groups *g, const struct groups_who *who,
+		  bool (*emit)(void *arg, const struct journal_row *row,
+			       unsigned attempt),
+		  void *arg);
+
+enum groups_verdict { GROUPS_ACK, GROUPS_NAK, GROUPS_TERM, GROUPS_TOUCH };
+struct groups_answer {
+	enum groups_verdict verdict;
+	int64_t sequence;
+	unsigned delay_ms;	/* NAK: 0 means the backoff list */
+	const char *reason;	/* NAK, TERM; may be NULL */
+};
+/* groups_settle: true when it took effect; false when the consumer does not
+ * hold the event (any more), which is harmless. */
+bool groups_settle(struct groups *g, const struct groups_who *who,
+		   const struct groups_answer *a);
+
+/* groups_session_gone: leases of consumers of that connection run out after
+ * a second, unless they are seen on another one before. groups_leave hands
+ * back at once what a consumer holds; it does not count as an attempt. */
+void groups_session_gone(struct groups *g, uint32_t session);
+void groups_leave(struct groups *g, const struct groups_who *who);
+
+/* groups_redrive makes dead letters events again, with all attempts: one by
+ * id, or all of the group with id 0. Returns how many, -1 without group. */
+int groups_redrive(struct groups *g, const char *group, int64_t id);
+
+/* groups_tick ends leases that ran out and saves what changed. Returns when
+ * (monotonic ms) it wants to be called again. */
+uint64_t groups_tick(struct groups *g);
+void groups_status(struct groups *g, struct json *out);
+
+#endif
