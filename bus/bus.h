@@ -29,6 +29,10 @@ struct bus_options {
 MUST_CHECK struct bus *bus_open(struct journal *j, const struct bus_options *o,
 				struct error *err);
 void bus_close(struct bus **bus);
+/* bus_set_redact: what to replace in replies before they are stored, until
+ * the next call. Copies; NULL for Authorization and cookies only. Any
+ * thread. */
+void bus_set_redact(struct bus *bus, const struct redact *r);
 /* bus_url returns the i-th address as bound (a port of 0 resolved), NULL
  * past the end. */
 const char *bus_url(const struct bus *bus, size_t i);
@@ -101,6 +105,10 @@ bool bus_forget(struct bus *bus, const struct id *exchange_id);
 /* bus_command_was_given: true once some consumer has been handed the command
  * of this exchange (falling back to the legacy is then forbidden). */
 bool bus_command_was_given(struct bus *bus, const struct id *exchange_id);
+/* bus_take_back: true when no consumer has been handed the command and, from
+ * now on, none will be, after a restart either: the legacy may answer. Call
+ * it before falling back; asking bus_command_was_given alone leaves a gap. */
+bool bus_take_back(struct bus *bus, const struct id *exchange_id);
 
 /* ---- publishing from this process ---- */
 

@@ -7,6 +7,7 @@
 
 #include "bus/groups.h"
 
+#define GROUPS_REQUEST_SIZE 129
 #define GROUP_KEY_BUCKETS 256
 #define GROUP_FLUSH_MS 20	/* settled events are handed over by then */
 #define GROUP_SKIP_MS 1000	/* ... and what a filter skipped */
@@ -23,6 +24,7 @@ struct consumer {
 	uint32_t session;
 	unsigned holding;
 	uint64_t batch;		/* number of its last batch */
+	char request[GROUPS_REQUEST_SIZE];	/* ... and what asked for it */
 	uint64_t gone_at;	/* monotonic ms; 0: it is here */
 	uint64_t seen;
 };
@@ -115,6 +117,9 @@ void entries_sweep(struct group *p);
 /* entry_set_key: 0 or -1 without memory. */
 MUST_CHECK int entry_set_key(struct group *p, struct entry *e,
 			     struct span key);
+
+/* load.c */
+MUST_CHECK int groups_load(struct groups *g, struct error *err);
 
 /* lease.c: the only place where an entry changes its state */
 bool entry_is_free(const struct groups *g, const struct entry *e,

@@ -4,123 +4,9 @@
 
 #include <stdlib.h>
 
-#include "base/invariant.h"
 #include "base/log.h"
-#include "payload/payload.h"
 
-/* ---- start ---- */
-
-struct start {
-	struct groups *g;
-	struct group *p;
-	bool failed;
-};
-
-static void
-on_group(void *arg, const struct journal_group *row)
-{
-	struct start *s = arg;
-	struct group *p = group_new(s->g, row->name);
-	struct cJSON *config = payload_parse(span_of(row->config), NULL);
-	struct error err = { 0 };
-
-	if (!p || groups_settings_read(config, &p->settings, &err) < 0) {
-		log_error("bus.group-config", "group %s: %s", row->name,
-			  p ? err.text : "no memory");
-		s->failed = true;
-	}
-	payload_free(&config);
-	if (!p)
-		return;
-	p->paused = row->paused;
-	p->read = p->saved_cursor = row->cursor;
-}
-
-/* The wall clock may have been set back: no wait beyond a day. */
-static uint64_t
-due_of(const struct groups *g, int64_t not_before_us)
-{
-	int64_t wait_ms = (not_before_us - g->now.wall_us) / 1000;
-
-	if (wait_ms < 0)
-		wait_ms = 0;
-	if (wait_ms > 86400000)
-		wait_ms = 86400000;
-	return g->now.mono_ms + (uint64_t)wait_ms;
-}
-
-static void
-on_retry(void *arg, const struct journal_retry *row)
-{
-	struct start *s = arg;
-	struct entry *e = entry_add(s->p, row->sequence);
-
-	if (!e) {
-		s->failed = true;
-		return;
-	}
-	e->state = ENTRY_WAITING;
-	e->attempts = row->attempts;
-	e->saved = true;
-	e->due = due_of(s->g, row->not_before_us);
-	e->first_us = row->first_us;
-	e->last_us = row->last_us;
-	s->p->retrying++;
-}
-
-/* Dead letters beyond the cursor must not be delivered once more. */
-static void
-on_dead(void *arg, const struct journal_dead *row)
-{
-	struct start *s = arg;
-	struct entry *e;
-
-	s->p->dead++;
-	if (row->sequence <= s->p->read || entry_any(s->p, row->sequence))
-		return;
-	e = entry_add(s->p, row->sequence);
-	if (!e) {
-		s->failed = true;
-		return;
-	}
-	e->state = ENTRY_SETTLED;
-	s->p->settled++;
-}
-
-static void
-load_entries(struct groups *g, struct group *p)
-{
-	for (size_t i = 0; i < p->count; i++) {
-		struct entry *e = &p->at[i];
-
-		if (e->state == ENTRY_SETTLED || entry_load(g, p, e) == 0)
-			continue;
-		log_warn("bus.event-gone", "group %s: event %lld waits to be "
-			 "tried again but cannot be read any more", p->name,
-			 (long long)e->sequence);
-		entry_settle(g, p, e);
-	}
-}
-
-static int
-load(struct groups *g, struct error *err)
-{
-	struct start s = { .g = g };
-
-	if (journal_read_groups(g->reader, on_group, &s) < 0)
-		s.failed = true;
-	for (s.p = g->first; s.p; s.p = s.p->next) {
-		if (journal_read_retries(g->reader, s.p->name, on_retry, &s) ||
-		    journal_read_dead(g->reader, s.p->name, on_dead, &s))
-			s.failed = true;
-		load_entries(g, s.p);
-	}
-	if (s.failed)
-		return error_set(err, "%s: the consumer groups cannot be read; "
-				 "the log says why",
-				 journal_path(g->env.journal));
-	return 0;
-}
+/* ---- start and end ---- */
 
 struct groups *
 groups_open(const struct groups_env *env, struct error *err)
@@ -137,7 +23,7 @@ groups_open(const struct groups_env *env, struct error *err)
 	pthread_cond_init(&g->flush_ended, NULL);
 	groups_refresh(g);
 	g->reader = journal_reader_open(journal_path(env->journal), err);
-	if (!g->reader || load(g, err) < 0)
+	if (!g->reader || groups_load(g, err) < 0)
 		groups_close(&g);
 	return g;
 }
@@ -300,8 +186,26 @@ on_dead_letter(void *arg, const struct journal_dead *row)
 						 .first_us = row->id };
 }
 
-/* Ready at once and with all attempts; saved, so that the cursor, which has
- * passed it long ago, does not matter. */
+/* An entry for a dead letter: a new one, or the settled one that kept a dead
+ * letter beyond the cursor from being read. NULL when it lives already. */
+static struct entry *
+entry_revive(struct group *p, int64_t sequence)
+{
+	struct entry *e;
+
+	entries_sweep(p);
+	e = entry_any(p, sequence);
+	if (!e)
+		return entry_add(p, sequence);
+	if (e->state != ENTRY_SETTLED)
+		return NULL;
+	*e = (struct entry){ .sequence = sequence };
+	p->settled--;
+	return e;
+}
+
+/* Ready at once and with all attempts; saved, so that it does not matter
+ * where the cursor is. */
 static int
 revive(struct groups *g, struct group *p, int64_t sequence, int64_t id)
 {
@@ -309,10 +213,9 @@ revive(struct groups *g, struct group *p, int64_t sequence, int64_t id)
 				.not_before_us = g->now.wall_us,
 				.reason = "redriven" };
 	struct change done = { .kind = CHANGE_REDRIVEN, .sequence = id };
-	struct entry *e;
+	struct entry *e = entry_revive(p, sequence);
 
-	entries_sweep(p);
-	if (entry_any(p, sequence) || !(e = entry_add(p, sequence)))
+	if (!e)
 		return 0;
 	e->saved = true;
 	p->retrying++;
@@ -375,101 +278,4 @@ groups_tick(struct groups *g)
 	}
 	pthread_mutex_unlock(&g->lock);
 	return next;
-}
-
-/* ---- what operators see ---- */
-
-struct oldest {
-	int64_t time_us;
-	bool found;
-};
-
-static bool
-on_oldest(void *arg, const struct journal_row *row)
-{
-	struct oldest *o = arg;
-
-	o->time_us = row->time_us;
-	o->found = true;
-	return false;
-}
-
-/* The oldest event that is not settled: in the list, or the next that the
- * journal has for this group. */
-static struct oldest
-oldest_of(struct groups *g, const struct group *p)
-{
-	const struct journal_filter f = {
-		.type = p->settings.type[0] ? p->settings.type : NULL,
-		.subject = p->settings.subject[0] ? p->settings.subject : NULL,
-		.shadow_only = p->settings.shadow_only };
-	struct oldest o = { 0 };
-
-	for (size_t i = 0; i < p->count && !o.found; i++) {
-		o.found = p->at[i].state != ENTRY_SETTLED;
-		o.time_us = p->at[i].time_us;
-	}
-	if (!o.found && p->read < journal_last_sequence(g->env.journal))
-		(void)journal_read(g->reader, p->read, &f, 1, 10000,
-				   on_oldest, &o, NULL);
-	return o;
-}
-
-static void
-write_number(struct json *j, const char *name, int64_t v)
-{
-	json_key(j, name);
-	json_i64(j, v);
-}
-
-/* Events that are read but not settled, and all beyond: an upper bound
- * where the filter leaves some out. */
-static int64_t
-lag_of(struct groups *g, const struct group *p, const struct oldest *o)
-{
-	int64_t beyond = journal_last_sequence(g->env.journal) - p->read;
-
-	return o->found ? (int64_t)(p->count - p->settled) +
-				  (beyond > 0 ? beyond : 0)
-			: 0;
-}
-
-static void
-write_group(struct groups *g, struct group *p, struct json *j)
-{
-	const struct oldest o = oldest_of(g, p);
-	int64_t age_us = g->now.wall_us - o.time_us, consumers = 0;
-
-	for (struct consumer *c = p->consumers; c; c = c->next)
-		consumers += !c->gone_at;
-	json_object_begin(j);
-	json_key(j, "name");
-	json_str(j, p->name);
-	write_number(j, "cursor", p->saved_cursor < 0 ? 0 : p->saved_cursor);
-	write_number(j, "last", journal_last_sequence(g->env.journal));
-	write_number(j, "lag_events", lag_of(g, p, &o));
-	json_key(j, "lag_seconds");
-	json_double(j, o.found && age_us > 0 ? (double)age_us / 1e6 : 0);
-	write_number(j, "in_flight", p->in_flight);
-	write_number(j, "retrying", (int64_t)p->retrying);
-	write_number(j, "dead", p->dead);
-	write_number(j, "consumers", consumers);
-	json_key(j, "settings");
-	groups_settings_write(j, &p->settings);
-	json_object_end(j);
-}
-
-void
-groups_status(struct groups *g, struct json *out)
-{
-	pthread_mutex_lock(&g->lock);
-	groups_refresh(g);
-	json_object_begin(out);
-	json_key(out, "groups");
-	json_array_begin(out);
-	for (struct group *p = g->first; p; p = p->next)
-		write_group(g, p, out);
-	json_array_end(out);
-	json_object_end(out);
-	pthread_mutex_unlock(&g->lock);
 }

@@ -88,12 +88,17 @@ MUST_CHECK int groups_ensure(struct groups *g, const char *name,
 			     void *arg, struct error *err);
 
 /* groups_take leases up to max events to the consumer. emit gets each (lent
- * for the call) and returns false to stop after it. Returns the number, or
- * -1 when the group is unknown or memory is out. */
+ * for the call) and returns false to stop after it. request (NULL: none) is
+ * remembered when there were events. Returns the number, or -1 when the group
+ * is unknown or memory is out. */
 int groups_take(struct groups *g, const struct groups_who *who, size_t max,
+		const char *request,
 		bool (*emit)(void *arg, const struct journal_row *row,
 			     unsigned attempt),
 		void *arg);
+/* groups_is_repeat: was the consumer's last batch for this very request? */
+bool groups_is_repeat(struct groups *g, const struct groups_who *who,
+		      const char *request);
 /* groups_repeat emits again what the consumer's last groups_take gave and
  * what it still holds. */
 int groups_repeat(struct groups *g, const struct groups_who *who,
@@ -108,10 +113,12 @@ struct groups_answer {
 	unsigned delay_ms;	/* NAK: 0 means the backoff list */
 	const char *reason;	/* NAK, TERM; may be NULL */
 };
-/* groups_settle: true when it took effect; false when the consumer does not
- * hold the event (any more), which is harmless. */
-bool groups_settle(struct groups *g, const struct groups_who *who,
-		   const struct groups_answer *a);
+/* STALE: the consumer does not hold the event (any more), which is harmless.
+ * UNBLOCKED: others may now get what they could not get before. */
+enum groups_effect { GROUPS_STALE, GROUPS_SETTLED, GROUPS_UNBLOCKED };
+enum groups_effect groups_settle(struct groups *g,
+				 const struct groups_who *who,
+				 const struct groups_answer *a);
 
 /* groups_session_gone: leases of consumers of that connection run out after
  * a second, unless they are seen on another one before. groups_leave hands
@@ -126,6 +133,7 @@ int groups_redrive(struct groups *g, const char *group, int64_t id);
 /* groups_tick ends leases that ran out and saves what changed. Returns when
  * (monotonic ms) it wants to be called again. */
 uint64_t groups_tick(struct groups *g);
+/* groups_status writes an array. */
 void groups_status(struct groups *g, struct json *out);
 
 #endif

@@ -170,27 +170,46 @@ entry_answer(struct groups *g, struct group *p, struct entry *e,
 	}
 }
 
-bool
+/* Whether somebody may be waiting for just this event to be settled. */
+static bool
+is_tight(const struct group *p, const struct entry *e,
+	 enum groups_verdict verdict)
+{
+	return verdict == GROUPS_NAK || e->key ||
+	       p->in_flight >= p->settings.max_in_flight;
+}
+
+static enum groups_effect
+settle_held(struct groups *g, struct group *p, const struct groups_who *who,
+	    const struct groups_answer *a)
+{
+	struct consumer *c = consumer_find(p, who->consumer);
+	struct entry *e = c ? entry_find(p, a->sequence) : NULL;
+	bool tight;
+
+	if (c)	/* it may have come back on another connection */
+		(void)consumer_seen(g, p, who);
+	if (!e || e->state != ENTRY_LEASED || e->owner != c)
+		return GROUPS_STALE;
+	tight = is_tight(p, e, a->verdict);
+	entry_answer(g, p, e, a);
+	return tight ? GROUPS_UNBLOCKED : GROUPS_SETTLED;
+}
+
+enum groups_effect
 groups_settle(struct groups *g, const struct groups_who *who,
 	      const struct groups_answer *a)
 {
-	struct consumer *c = NULL;
-	struct entry *e = NULL;
+	enum groups_effect effect = GROUPS_STALE;
 	struct group *p;
-	bool held;
 
 	pthread_mutex_lock(&g->lock);
 	groups_refresh(g);
 	p = group_find(g, who->group);
 	if (p)
-		c = consumer_find(p, who->consumer);
-	if (c)
-		e = entry_find(p, a->sequence);
-	held = e && e->state == ENTRY_LEASED && e->owner == c;
-	if (held)
-		entry_answer(g, p, e, a);
+		effect = settle_held(g, p, who, a);
 	pthread_mutex_unlock(&g->lock);
-	return held;
+	return effect;
 }
 
 /* ---- time ---- */

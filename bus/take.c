@@ -19,6 +19,7 @@ struct taking {
 	size_t max, count;
 	emit_fn *emit;
 	void *arg;
+	const char *request;
 	bool stopped;
 	bool failed;	/* without memory */
 	struct entry *entry;	/* the one that is read by its sequence */
@@ -41,8 +42,9 @@ hand_out(struct taking *t, struct entry *e, const struct journal_row *row)
 		entry_settle(t->g, t->p, e);
 		return;
 	}
+	if (t->count++ == 0)
+		t->c->batch++;
 	entry_lease(t->g, t->p, e, t->c);
-	t->count++;
 	if (!t->emit(t->arg, row, e->attempts))
 		t->stopped = true;
 }
@@ -143,6 +145,15 @@ take_new(struct taking *t)
 	return true;
 }
 
+static void
+remember_request(struct taking *t)
+{
+	memset(t->c->request, 0, sizeof(t->c->request));
+	if (t->request)
+		strncpy(t->c->request, t->request,
+			sizeof(t->c->request) - 1);
+}
+
 /* One round under the lock. 1: nothing yet, but there is more to read. */
 static int
 take_round(struct taking *t, const struct groups_who *who)
@@ -158,19 +169,21 @@ take_round(struct taking *t, const struct groups_who *who)
 	}
 	if (t->p->paused)
 		return 0;
-	t->c->batch++;
 	(void)group_expire(t->g, t->p);
 	take_listed(t);
 	while (!is_full(t) && (more = take_new(t)) && t->count > 0)
 		;
+	if (t->count > 0)
+		remember_request(t);
 	return more && t->count == 0;
 }
 
 int
 groups_take(struct groups *g, const struct groups_who *who, size_t max,
-	    emit_fn *emit, void *arg)
+	    const char *request, emit_fn *emit, void *arg)
 {
-	struct taking t = { .g = g, .max = max, .emit = emit, .arg = arg };
+	struct taking t = { .g = g, .max = max, .emit = emit, .arg = arg,
+			    .request = request };
 	int again;
 
 	do {	/* others get the lock between two rounds */
@@ -182,6 +195,23 @@ groups_take(struct groups *g, const struct groups_who *who, size_t max,
 }
 
 /* ---- again ---- */
+
+bool
+groups_is_repeat(struct groups *g, const struct groups_who *who,
+		 const char *request)
+{
+	const struct consumer *c = NULL;
+	struct group *p;
+	bool repeat;
+
+	pthread_mutex_lock(&g->lock);
+	p = group_find(g, who->group);
+	if (p)
+		c = consumer_find(p, who->consumer);
+	repeat = c && c->request[0] && strcmp(c->request, request) == 0;
+	pthread_mutex_unlock(&g->lock);
+	return repeat;
+}
 
 static bool
 on_repeated_row(void *arg, const struct journal_row *row)

@@ -119,7 +119,7 @@ take(const char *name, const char *consumer, size_t max)
 	const struct groups_who who = { name, consumer, 7 };
 
 	got.count = 0;
-	return groups_take(engine, &who, max, on_event, NULL);
+	return groups_take(engine, &who, max, NULL, on_event, NULL);
 }
 
 static bool
@@ -129,7 +129,7 @@ settle(const char *name, const char *consumer, enum groups_verdict verdict,
 	const struct groups_who who = { name, consumer, 7 };
 	const struct groups_answer a = { verdict, sequence, delay_ms, "why" };
 
-	return groups_settle(engine, &who, &a);
+	return groups_settle(engine, &who, &a) != GROUPS_STALE;
 }
 
 static bool
@@ -150,8 +150,7 @@ status(const char *name, const char *member)
 	json_init(&j, &text);
 	groups_status(engine, &j);
 	p = payload_parse(buf_span(&text), NULL);
-	for (const struct cJSON *i = payload_first(payload_at(p, "/groups"));
-	     i; i = payload_next(i))
+	for (const struct cJSON *i = payload_first(p); i; i = payload_next(i))
 		if (!strcmp(payload_string(payload_member(i, "name"), ""),
 			    name))
 			v = payload_int(payload_member(i, member), -1);

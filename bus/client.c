@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The consumer's side of the bus: one request, one answer. */
+#include "bus/client.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <nng/nng.h>
+#include <nng/protocol/reqrep0/req.h>
+
+#include "base/clock.h"
+#include "payload/payload.h"
+
+#define ANSWER_MAX (64u << 20)
+#define DIAL_PAUSE_US 50000
+
+struct bus_client {
+	nng_socket socket;
+	char *url;
+};
+
+static int
+failed(const struct bus_client *c, const char *what, int rc,
+       struct error *err)
+{
+	return error_set(err, "bus %s: %s: %s", c->url, what,
+			 nng_strerror(rc));
+}
+
+static bool
+may_come(int rc)
+{
+	return rc == NNG_ECONNREFUSED || rc == NNG_ENOENT ||
+	       rc == NNG_ETIMEDOUT || rc == NNG_EUNREACHABLE;
+}
+
+static int
+dial(struct bus_client *c, unsigned timeout_ms, struct error *err)
+{
+	uint64_t until = clock_mono_ms() + timeout_ms;
+	int rc;
+
+	while ((rc = nng_dial(c->socket, c->url, NULL, 0)) != 0) {
+		if (!may_come(rc) || clock_mono_ms() >= until)
+			return failed(c, "cannot connect (is matapalo "
+				      "running there?)", rc, err);
+		usleep(DIAL_PAUSE_US);
+	}
+	return 0;
+}
+
+struct bus_client *
+bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
+{
+	struct bus_client *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (!c || !(c->url = strdup(url))) {
+		free(c);
+		error_set(err, "no memory for a bus client");
+		return NULL;
+	}
+	rc = nng_req0_open(&c->socket);
+	if (rc != 0) {
+		failed(c, "cannot open a socket", rc, err);
+		free(c->url);
+		free(c);
+		return NULL;
+	}
+	(void)nng_socket_set_size(c->socket, NNG_OPT_RECVMAXSZ, ANSWER_MAX);
+	/* A request is sent again when its connection breaks, not because an
+	 * answer takes long: long polls do. */
+	(void)nng_socket_set_ms(c->socket, NNG_OPT_REQ_RESENDTIME,
+				NNG_DURATION_INFINITE);
+	if (dial(c, timeout_ms, err) < 0)
+		bus_client_close(&c);
+	return c;
+}
+
+void
+bus_client_close(struct bus_client **cp)
+{
+	struct bus_client *c = *cp;
+
+	if (!c)
+		return;
+	*cp = NULL;
+	nng_close(c->socket);
+	free(c->url);
+	free(c);
+}
+
+static int
+send_request(struct bus_client *c, struct span request, struct error *err)
+{
+	nng_msg *m = NULL;
+	int rc = nng_msg_alloc(&m, 0);
+
+	if (rc == 0)
+		rc = nng_msg_append(m, request.at, request.len);
+	if (rc == 0)
+		rc = nng_sendmsg(c->socket, m, 0);
+	if (rc == 0)
+		return 0;
+	nng_msg_free(m);
+	return failed(c, "cannot send", rc, err);
+}
+
+static int
+receive_answer(struct bus_client *c, struct buf *answer, struct error *err)
+{
+	nng_msg *m;
+	int rc = nng_recvmsg(c->socket, &m, 0);
+
+	if (rc != 0)
+		return failed(c, "no answer", rc, err);
+	buf_clear(answer);
+	buf_add(answer, nng_msg_body(m), nng_msg_len(m));
+	nng_msg_free(m);
+	return answer->failed ? error_set(err, "no memory for an answer") : 0;
+}
+
+/* Every answer begins with its verdict; only a bad one is parsed here. */
+static int
+check_answer(const struct buf *answer, struct error *err)
+{
+	static const char good[] = "{\"ok\":true";
+	struct cJSON *p;
+
+	if (answer->len >= sizeof(good) - 1 &&
+	    memcmp(answer->data, good, sizeof(good) - 1) == 0)
+		return 0;
+	p = payload_parse(buf_span(answer), NULL);
+	error_set(err, "the bus refuses: %s (%s)",
+		  payload_string(payload_at(p, "/error/message"),
+				 "not an answer of a bus"),
+		  payload_string(payload_at(p, "/error/code"), "unknown"));
+	payload_free(&p);
+	return -1;
+}
+
+int
+bus_client_call(struct bus_client *c, struct span request,
+		unsigned timeout_ms, struct buf *answer, struct error *err)
+{
+	nng_duration ms = timeout_ms > INT32_MAX ? INT32_MAX
+						 : (nng_duration)timeout_ms;
+
+	(void)nng_socket_set_ms(c->socket, NNG_OPT_SENDTIMEO, ms);
+	(void)nng_socket_set_ms(c->socket, NNG_OPT_RECVTIMEO, ms);
+	if (send_request(c, request, err) < 0 ||
+	    receive_answer(c, answer, err) < 0)
+		return -1;
+	return check_answer(answer, err);
+}

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One table of commands: expected, given to a consumer, taken back.
+ *
+ * What nobody waits for any more is remembered for a while (late replies, a
+ * second look at whether it was given), oldest out first; what was taken back
+ * is remembered for good, because it must never be given. */
+#include "bus/commands.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/invariant.h"
+
+#define BUCKETS 4096
+#define REMEMBERED 65536
+
+struct command {
+	struct command *next;
+	struct id id;
+	commands_deliver_fn *deliver;	/* NULL: nobody waits */
+	void *arg;
+	bool given, taken_back;
+	bool remembered;		/* in the ring */
+};
+
+struct commands {
+	pthread_mutex_t lock;
+	struct command *at[BUCKETS];
+	struct id ring[REMEMBERED];
+	size_t ring_count;		/* ever put in */
+	size_t waiting;
+	uint64_t known_since_ms;
+};
+
+struct commands *
+commands_new(void)
+{
+	struct commands *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	pthread_mutex_init(&c->lock, NULL);
+	c->known_since_ms = (uint64_t)clock_wall_us() / 1000u;
+	return c;
+}
+
+void
+commands_free(struct commands **cp)
+{
+	struct commands *c = *cp;
+
+	if (!c)
+		return;
+	*cp = NULL;
+	for (size_t i = 0; i < BUCKETS; i++) {
+		while (c->at[i]) {
+			struct command *m = c->at[i];
+
+			c->at[i] = m->next;
+			free(m);
+		}
+	}
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+/* The last bytes of a UUIDv7 are random. */
+static struct command **
+place(struct commands *c, const struct id *id)
+{
+	struct command **at;
+	uint32_t h;
+
+	memcpy(&h, id->bytes + 12, sizeof(h));
+	at = &c->at[h % BUCKETS];
+	while (*at && !id_equal(&(*at)->id, id))
+		at = &(*at)->next;
+	return at;
+}
+
+static uint64_t
+made_ms(const struct id *id)
+{
+	uint64_t ms = 0;
+
+	for (int i = 0; i < 6; i++)
+		ms = ms << 8 | id->bytes[i];
+	return ms;
+}
+
+static void
+forget_oldest(struct commands *c, const struct id *id)
+{
+	struct command **at = place(c, id), *m = *at;
+
+	if (!m)
+		return;
+	m->remembered = false;
+	if (m->deliver || m->taken_back)
+		return;
+	if (made_ms(id) > c->known_since_ms)
+		c->known_since_ms = made_ms(id);
+	*at = m->next;
+	free(m);
+}
+
+static void
+remember(struct commands *c, struct command *m)
+{
+	struct id *slot = &c->ring[c->ring_count % REMEMBERED];
+
+	if (m->remembered)
+		return;
+	if (c->ring_count++ >= REMEMBERED)
+		forget_oldest(c, slot);
+	*slot = m->id;
+	m->remembered = true;
+}
+
+static struct command *
+find_or_add(struct commands *c, const struct id *id)
+{
+	struct command **at = place(c, id);
+
+	if (!*at) {
+		*at = calloc(1, sizeof(**at));
+		if (*at)
+			(*at)->id = *id;
+	}
+	return *at;
+}
+
+int
+commands_expect(struct commands *c, const struct id *id,
+		commands_deliver_fn *deliver, void *arg)
+{
+	struct command *m;
+
+	pthread_mutex_lock(&c->lock);
+	m = find_or_add(c, id);
+	if (m) {
+		INVARIANT(!m->deliver);
+		m->deliver = deliver;
+		m->arg = arg;
+		c->waiting++;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return m ? 0 : -1;
+}
+
+static bool
+end_wait(struct commands *c, struct command *m)
+{
+	if (!m || !m->deliver)
+		return false;
+	m->deliver = NULL;
+	c->waiting--;
+	remember(c, m);
+	return true;
+}
+
+bool
+commands_forget(struct commands *c, const struct id *id)
+{
+	bool removed;
+
+	pthread_mutex_lock(&c->lock);
+	removed = end_wait(c, *place(c, id));
+	pthread_mutex_unlock(&c->lock);
+	return removed;
+}
+
+bool
+commands_claim(struct commands *c, const struct id *id,
+	       commands_deliver_fn **deliver, void **arg)
+{
+	struct command *m;
+	bool claimed;
+
+	pthread_mutex_lock(&c->lock);
+	m = *place(c, id);
+	if (m) {
+		*deliver = m->deliver;
+		*arg = m->arg;
+	}
+	claimed = end_wait(c, m);
+	pthread_mutex_unlock(&c->lock);
+	return claimed;
+}
+
+bool
+commands_was_given(struct commands *c, const struct id *id)
+{
+	struct command *m;
+	bool given;
+
+	pthread_mutex_lock(&c->lock);
+	m = *place(c, id);
+	given = m && m->given;
+	pthread_mutex_unlock(&c->lock);
+	return given;
+}
+
+bool
+commands_take_back(struct commands *c, const struct id *id)
+{
+	struct command *m;
+	bool taken = false;
+
+	pthread_mutex_lock(&c->lock);
+	m = find_or_add(c, id);
+	if (m && !m->given)
+		taken = m->taken_back = true;
+	pthread_mutex_unlock(&c->lock);
+	return taken;
+}
+
+/* Requests, exchanges and replies carry the same correlation. */
+static bool
+is_command(const struct journal_row *row, struct id *id)
+{
+	static const struct span own = SPAN_LITERAL("matapalo.");
+
+	if (row->type.len >= own.len &&
+	    memcmp(row->type.at, own.at, own.len) == 0)
+		return false;
+	return id_parse(row->correlation.at, row->correlation.len, id) == 0;
+}
+
+bool
+commands_hand_out(struct commands *c, const struct journal_row *row)
+{
+	struct command *m;
+	struct id id;
+	bool may;
+
+	if (row->correlation.len == 0 || !is_command(row, &id))
+		return true;
+	pthread_mutex_lock(&c->lock);
+	m = find_or_add(c, &id);
+	may = !m || !m->taken_back;
+	if (m && may) {
+		m->given = true;
+		if (!m->deliver)
+			remember(c, m);
+	}
+	pthread_mutex_unlock(&c->lock);
+	return may;
+}
+
+bool
+commands_is_plausible(struct commands *c, const struct id *id)
+{
+	bool known;
+
+	pthread_mutex_lock(&c->lock);
+	known = *place(c, id) || made_ms(id) <= c->known_since_ms;
+	pthread_mutex_unlock(&c->lock);
+	return known;
+}
+
+size_t
+commands_waiting(struct commands *c)
+{
+	size_t n;
+
+	pthread_mutex_lock(&c->lock);
+	n = c->waiting;
+	pthread_mutex_unlock(&c->lock);
+	return n;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands and who waits for their replies. Any thread; one mutex. */
+#ifndef BUS_COMMANDS_H
+#define BUS_COMMANDS_H
+
+#include "bus/bus.h"
+
+struct commands;
+
+MUST_CHECK struct commands *commands_new(void);
+void commands_free(struct commands **c);
+
+typedef void commands_deliver_fn(void *arg, struct bus_reply *reply);
+MUST_CHECK int commands_expect(struct commands *c, const struct id *id,
+			       commands_deliver_fn *deliver, void *arg);
+bool commands_forget(struct commands *c, const struct id *id);
+bool commands_was_given(struct commands *c, const struct id *id);
+/* commands_take_back: false when it was given; else it never will be. */
+bool commands_take_back(struct commands *c, const struct id *id);
+/* commands_hand_out: may this event go to a consumer? Notes that it did. */
+bool commands_hand_out(struct commands *c, const struct journal_row *row);
+/* commands_claim ends the wait: true once, with where the reply goes. */
+bool commands_claim(struct commands *c, const struct id *id,
+		    commands_deliver_fn **deliver, void **arg);
+/* commands_is_plausible: false when no such command can exist: made since
+ * this process started, but never seen here. */
+bool commands_is_plausible(struct commands *c, const struct id *id);
+size_t commands_waiting(struct commands *c);
+
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of bus/ share. Not for other folders. */
+#ifndef BUS_INTERNAL_H
+#define BUS_INTERNAL_H
+
+#include <pthread.h>
+
+#include "bus/bus.h"
+#include "bus/commands.h"
+#include "bus/encode.h"
+#include "bus/groups.h"
+
+#define BUS_MAGIC 0x42555321u
+#define BUS_SESSIONS_GONE 64
+#define BUS_SOON_MS 20
+
+struct server;
+
+struct bus {
+	uint32_t magic;
+	struct journal *journal;
+	const struct bus_source *source;
+	struct groups *groups;
+	struct commands *commands;
+	struct server *server;
+	pthread_t pump;
+	bool pump_runs;
+	unsigned subscribers;		/* names of consumers in this process */
+
+	pthread_mutex_t redact_lock;
+	struct redact redact;		/* copies, for replies */
+
+	/* The bell: something happened, whoever waits should look again. */
+	pthread_mutex_t bell;		/* of all below */
+	pthread_cond_t rung;
+	uint64_t rings;
+	uint64_t pump_at;		/* when it runs by itself */
+	bool stopping;
+	uint32_t gone[BUS_SESSIONS_GONE];
+	size_t gone_count;
+};
+
+/* bus_ring wakes the pump and every waiting fetch; any thread, short. */
+void bus_ring(struct bus *b);
+/* bus_ring_by rings unless the pump runs by that time (monotonic ms) anyway:
+ * a bell for every acknowledgement would cost more than the rest of it. */
+void bus_ring_by(struct bus *b, uint64_t by_ms);
+/* bus_after_settle rings as the effect asks for. */
+void bus_after_settle(struct bus *b, enum groups_effect effect);
+/* bus_session_gone is bus_ring for a connection that ended. */
+void bus_session_gone(struct bus *b, uint32_t session);
+/* bus_bell_wait returns when the bell has rung since `seen` or at until_ms
+ * (monotonic, GROUPS_NEVER: no limit), with the new count. */
+uint64_t bus_bell_wait(struct bus *b, uint64_t seen, uint64_t until_ms);
+uint64_t bus_bell_count(struct bus *b);
+bool bus_is_stopping(struct bus *b);
+
+/* ---- publish.c ---- */
+
+/* An event on its way, with memory of its own. */
+struct publication {
+	struct journal_item item;
+	struct journal_event event;
+	int64_t sequence;
+	/* before: on the writer's thread, may change the event. Or NULL. */
+	void (*before)(struct publication *p);
+	/* ended: once; the publication is freed after it. Or NULL. */
+	void (*ended)(struct publication *p, enum journal_status status);
+	void (*done)(void *arg, enum journal_status status);
+	void *arg;
+	char memory[];
+};
+
+/* publication_new copies everything the event points to. extra bytes are
+ * left for the caller, zeroed and aligned, at publication_extra. */
+MUST_CHECK struct publication *
+publication_new(const struct journal_event *e, size_t extra);
+void *publication_extra(struct publication *p);
+void publication_post(struct bus *b, struct publication *p);
+
+/* ---- recover.c ---- */
+
+/* recover_open_exchanges writes one `unknown` event for each and waits. */
+MUST_CHECK int recover_open_exchanges(struct bus *b, struct error *err);
+/* recover_taken_back tells the commands what an earlier process took back. */
+MUST_CHECK int recover_taken_back(struct bus *b, struct error *err);
+void commands_post_taken_back(struct bus *b, const struct id *id);
+
+/* ---- server.c ---- */
+
+MUST_CHECK struct server *server_open(struct bus *b,
+				      const char *const *urls,
+				      struct error *err);
+/* server_stop answers what waits; server_close ends it. */
+void server_close(struct server **s);
+const char *server_url(const struct server *s, size_t i);
+/* server_serve tries waiting calls again; returns when (monotonic ms) the
+ * first of them is over. */
+uint64_t server_serve(struct server *s);
+void server_session_gone(struct server *s, uint32_t session);
+
+#endif

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a frame to its operation; what all operations share. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/counter.h"
+#include "bus/server.h"
+#include "config.h"
+#include "payload/payload.h"
+
+#define FRAME_DEPTH_MAX 500
+
+static const struct op {
+	const char *name, *sentence;
+	enum call_result (*run)(struct call *c, const struct cJSON *in);
+} ops[] = {
+#define OP(name, sentence) { #name, sentence, op_##name },
+#include "bus/ops.def"
+#undef OP
+};
+
+/* ---- answers ---- */
+
+void
+call_begin(struct call *c)
+{
+	buf_clear(&c->out);
+	json_init(&c->json, &c->out);
+	json_object_begin(&c->json);
+	json_key(&c->json, "ok");
+	json_bool(&c->json, true);
+}
+
+void
+call_end(struct call *c)
+{
+	json_object_end(&c->json);
+}
+
+enum call_result
+call_error(struct call *c, const char *code, const char *fmt, ...)
+{
+	char text[ERROR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	counter_inc(COUNTER_BUS_BAD_REQUESTS);
+	buf_clear(&c->out);
+	json_init(&c->json, &c->out);
+	json_object_begin(&c->json);
+	json_key(&c->json, "ok");
+	json_bool(&c->json, false);
+	json_key(&c->json, "error");
+	json_object_begin(&c->json);
+	json_key(&c->json, "code");
+	json_str(&c->json, code);
+	json_key(&c->json, "message");
+	json_str(&c->json, text);
+	json_object_end(&c->json);
+	json_object_end(&c->json);
+	return CALL_ANSWERED;
+}
+
+/* ---- members of requests ---- */
+
+int
+read_text(const struct cJSON *in, const char *name, const char *fallback,
+	  char *out, size_t size, struct error *err)
+{
+	const struct cJSON *m = payload_member(in, name);
+	const char *text = payload_string(m, m ? NULL : fallback);
+
+	if (!text && m)
+		return error_set(err, "%s must be a string", name);
+	if (!text)
+		return error_set(err, "%s is missing", name);
+	if (strlen(text) >= size)
+		return error_set(err, "%s is longer than %zu characters", name,
+				 size - 1);
+	memset(out, 0, size);
+	memcpy(out, text, strlen(text));
+	return 0;
+}
+
+int
+read_count(const struct cJSON *in, const char *name, int64_t fallback,
+	   int64_t most, int64_t *out, struct error *err)
+{
+	const struct cJSON *m = payload_member(in, name);
+
+	*out = payload_int(m, m ? -1 : fallback);
+	if (*out < 0)
+		return error_set(err, "%s must be a number that is not "
+				 "negative", name);
+	if (*out > most)
+		*out = most;
+	return 0;
+}
+
+/* ---- dispatch ---- */
+
+static enum call_result
+run_op(struct call *c, const struct cJSON *in)
+{
+	const char *name = payload_string(payload_member(in, "op"), NULL);
+
+	if (!name)
+		return call_error(c, "bad_request", "the request has no member "
+				  "\"op\" with a string");
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
+		if (strcmp(ops[i].name, name) == 0)
+			return ops[i].run(c, in);
+	return call_error(c, "unknown_op", "there is no operation \"%.40s\"; "
+			  "\"hello\" lists them", name);
+}
+
+enum call_result
+call_run(struct call *c, struct span frame)
+{
+	struct error err = { 0 };
+	enum call_result result;
+	struct cJSON *in = NULL;
+
+	buf_clear(&c->out);
+	c->group[0] = c->consumer[0] = c->request[0] = '\0';
+	if (payload_check(frame, FRAME_DEPTH_MAX, &err) == 0)
+		in = payload_parse(frame, &err);
+	if (!in)
+		return call_error(c, "bad_frame", "line %d column %d: %s",
+				  err.line, err.column, err.text);
+	if (payload_is_object(in))
+		result = run_op(c, in);
+	else
+		result = call_error(c, "bad_frame",
+				    "a request is a JSON object");
+	payload_free(&in);
+	return result;
+}
+
+/* ---- the small ones ---- */
+
+static void
+write_ops(struct json *j)
+{
+	json_key(j, "ops");
+	json_object_begin(j);
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		json_key(j, ops[i].name);
+		json_str(j, ops[i].sentence);
+	}
+	json_object_end(j);
+}
+
+enum call_result
+op_hello(struct call *c, const struct cJSON *in)
+{
+	(void)in;
+	call_begin(c);
+	json_key(&c->json, "server");
+	json_str(&c->json, "matapalo");
+	json_key(&c->json, "version");
+	json_str(&c->json, PACKAGE_VERSION);
+	json_key(&c->json, "protocol");
+	json_u64(&c->json, 1);
+	json_key(&c->json, "source");
+	json_str(&c->json, c->server->bus->source->source);
+	json_key(&c->json, "last");
+	json_i64(&c->json, journal_last_sequence(c->server->bus->journal));
+	json_key(&c->json, "frame_bytes_max");
+	json_u64(&c->json, SERVER_FRAME_MAX);
+	json_key(&c->json, "wait_ms_max");
+	json_u64(&c->json, SERVER_WAIT_MAX_MS);
+	json_key(&c->json, "batch_max");
+	json_u64(&c->json, SERVER_BATCH_MAX);
+	write_ops(&c->json);
+	call_end(c);
+	return CALL_ANSWERED;
+}
+
+enum call_result
+op_groups(struct call *c, const struct cJSON *in)
+{
+	(void)in;
+	call_begin(c);
+	json_key(&c->json, "groups");
+	groups_status(c->server->bus->groups, &c->json);
+	call_end(c);
+	return CALL_ANSWERED;
+}

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations that append: publish and reply. Both answer after the commit. */
+#include "base/clock.h"
+#include "base/counter.h"
+#include "bus/server.h"
+#include "payload/payload.h"
+
+#define DATA_BYTES_MAX (4u << 20)
+#define NAME_SIZE 257
+#define SUBJECT_SIZE 2049
+
+/* What the end of an append needs; behind the publication. */
+struct append {
+	struct call *call;
+	struct recent_key key;
+	bool keyed;
+	/* a reply's */
+	struct bus_reply *reply;
+	bool claimed;
+	commands_deliver_fn *deliver;
+	void *arg;
+};
+
+/* ---- answers ---- */
+
+static void
+write_answer(struct call *c, int64_t sequence, const struct append *a)
+{
+	if (sequence == 0) {
+		(void)call_error(c, "unavailable", "the journal cannot write "
+				 "now; send the request again later");
+		return;
+	}
+	call_begin(c);
+	json_key(&c->json, "sequence");
+	json_i64(&c->json, sequence);
+	if (a && a->reply) {
+		json_key(&c->json, "late");
+		json_bool(&c->json, !a->claimed);
+	}
+	call_end(c);
+}
+
+/* On the journal's thread. */
+static void
+append_end(struct append *a, int64_t sequence)
+{
+	struct call *c = a->call, *same = NULL;
+
+	if (a->keyed)
+		same = recent_end(c->server->recent, &a->key, sequence);
+	while (same) {
+		struct call *next = same->next_same;
+
+		write_answer(same, sequence, a);
+		call_send(same);
+		same = next;
+	}
+	write_answer(c, sequence, a);
+	call_send(c);
+}
+
+static void
+on_published(struct publication *p, enum journal_status status)
+{
+	append_end(publication_extra(p),
+		   status == JOURNAL_COMMITTED ? p->sequence : 0);
+}
+
+/* RECENT_NEW: the caller goes on; anything else has been dealt with. */
+static enum recent_state
+begin(struct call *c, struct append *a, enum call_result *result)
+{
+	enum recent_state state = RECENT_NEW;
+	int64_t sequence = 0;
+
+	if (a->keyed)
+		state = recent_begin(c->server->recent, &a->key, c,
+				     &sequence);
+	switch (state) {
+	case RECENT_NEW:
+		break;
+	case RECENT_PENDING:
+		*result = CALL_LATER;
+		break;
+	case RECENT_DONE:
+		write_answer(c, sequence, NULL);
+		*result = CALL_ANSWERED;
+		break;
+	}
+	return state;
+}
+
+static enum call_result
+no_memory(struct call *c, struct append *a)
+{
+	struct call *same = NULL;
+
+	if (a->keyed)
+		same = recent_end(c->server->recent, &a->key, 0);
+	while (same) {
+		struct call *next = same->next_same;
+
+		write_answer(same, 0, NULL);
+		call_send(same);
+		same = next;
+	}
+	bus_reply_free(&a->reply);
+	return call_error(c, "no_memory", "the bus is out of memory");
+}
+
+/* The last thing that touches the call: its answer may be under way before
+ * this returns. */
+static enum call_result
+append(struct call *c, const struct journal_event *e, struct append *a,
+       void (*before)(struct publication *p),
+       void (*ended)(struct publication *p, enum journal_status status))
+{
+	struct publication *p = publication_new(e, sizeof(*a));
+
+	if (!p)
+		return no_memory(c, a);
+	memcpy(publication_extra(p), a, sizeof(*a));
+	p->before = before;
+	p->ended = ended;
+	publication_post(c->server->bus, p);
+	return CALL_LATER;
+}
+
+/* ---- members ---- */
+
+/* 1: there is one, 0: none, -1: not an id. */
+static int
+read_id(const struct cJSON *in, const char *name, struct id *id,
+	struct error *err)
+{
+	const struct cJSON *m = payload_member(in, name);
+	const char *text = payload_string(m, "");
+
+	if (!m)
+		return 0;
+	if (id_parse(text, strlen(text), id) == 0)
+		return 1;
+	return error_set(err, "%s must be a UUID of 36 characters", name);
+}
+
+static void
+write_causation(struct buf *out, const struct id *cause)
+{
+	char text[ID_TEXT_SIZE];
+
+	buf_printf(out, "\"causationid\":\"%s\"", id_text(cause, text));
+}
+
+/* ---- publish ---- */
+
+struct published {
+	char type[NAME_SIZE], subject[SUBJECT_SIZE], key[NAME_SIZE];
+	char correlation[ID_TEXT_SIZE];
+	struct id id, correlation_id, cause;
+	int has_id, has_correlation, has_cause;
+};
+
+static int
+read_type(const struct cJSON *in, char *out, struct error *err)
+{
+	if (read_text(in, "type", NULL, out, NAME_SIZE, err) < 0)
+		return -1;
+	if (!out[0])
+		return error_set(err, "type is empty");
+	if (strncmp(out, "matapalo.", 9) == 0)
+		return error_set(err, "types that begin with \"matapalo.\" "
+				 "are reserved");
+	return 0;
+}
+
+static int
+read_published(const struct cJSON *in, struct published *p, struct error *err)
+{
+	if (read_type(in, p->type, err) < 0 ||
+	    read_text(in, "subject", "", p->subject, sizeof(p->subject),
+		      err) < 0 ||
+	    read_text(in, "partitionkey", "", p->key, sizeof(p->key),
+		      err) < 0)
+		return -1;
+	p->has_id = read_id(in, "id", &p->id, err);
+	p->has_correlation = read_id(in, "correlationid", &p->correlation_id,
+				     err);
+	p->has_cause = read_id(in, "causationid", &p->cause, err);
+	return p->has_id < 0 || p->has_correlation < 0 || p->has_cause < 0
+		       ? -1
+		       : 0;
+}
+
+static enum call_result
+publish(struct call *c, struct published *p, struct span data,
+	struct buf *extensions)
+{
+	struct append a = { .call = c, .keyed = p->has_id == 1,
+			    .key = { RECENT_PUBLISH, p->id } };
+	struct journal_event e = {
+		.id = p->has_id ? p->id : id_make(),
+		.time_us = clock_wall_us(),
+		.type = span_of(p->type),
+		.source = span_of(c->server->bus->source->source),
+		.subject = span_of(p->subject),
+		.partition_key = span_of(p->key),
+		.data = data,
+	};
+	enum call_result result = CALL_LATER;
+
+	if (p->has_correlation)
+		e.correlation = span_of(id_text(&p->correlation_id,
+						p->correlation));
+	if (p->has_cause)
+		write_causation(extensions, &p->cause);
+	e.extensions = buf_span(extensions);
+	if (begin(c, &a, &result) != RECENT_NEW)
+		return result;
+	return append(c, &e, &a, NULL, on_published);
+}
+
+enum call_result
+op_publish(struct call *c, const struct cJSON *in)
+{
+	CLEANUP(buf_fini) struct buf data = { 0 };
+	CLEANUP(buf_fini) struct buf extensions = { 0 };
+	const struct cJSON *m = payload_member(in, "data");
+	struct published p = { 0 };
+	struct error err = { 0 };
+
+	if (read_published(in, &p, &err) < 0)
+		return call_error(c, "bad_request", "%s", err.text);
+	if (m)
+		payload_write(m, &data);
+	if (data.failed)
+		return call_error(c, "no_memory", "the bus is out of memory");
+	if (data.len > DATA_BYTES_MAX)
+		return call_error(c, "too_large", "data has %zu bytes, the "
+				  "limit is %u: store it elsewhere and send "
+				  "its address", data.len, DATA_BYTES_MAX);
+	return publish(c, &p, buf_span(&data), &extensions);
+}
+
+/* ---- reply ---- */
+
+/* On the writer's thread, before the append: who comes first decides whether
+ * the reply is late. The data begins with the member that says so. */
+static void
+claim_waiter(struct publication *p)
+{
+	struct append *a = publication_extra(p);
+	struct span *data = &p->event.data;
+	char *at;
+
+	if (a->claimed)
+		return;
+	a->claimed = commands_claim(a->call->server->bus->commands,
+				    &a->reply->exchange_id, &a->deliver,
+				    &a->arg);
+	if (!a->claimed)
+		return;
+	at = (char *)(uintptr_t)data->at + sizeof(REPLY_LATE) - 2;
+	*at = '{';
+	data->len -= sizeof(REPLY_LATE) - 2;
+	data->at = at;
+}
+
+/* A claimed reply is delivered even when its own event failed: the waiting
+ * request's terminal event decides what its client gets. */
+static void
+on_replied(struct publication *p, enum journal_status status)
+{
+	struct append *a = publication_extra(p);
+	int64_t sequence = status == JOURNAL_COMMITTED ? p->sequence : 0;
+	struct bus_reply *reply = a->reply;
+
+	if (a->claimed)
+		a->deliver(a->arg, reply);
+	else if (sequence)
+		counter_inc(COUNTER_COMMANDS_LATE);
+	append_end(a, sequence);
+	if (!a->claimed)
+		bus_reply_free(&reply);
+}
+
+struct answer_to {
+	struct id correlation, cause, id;
+	int has_cause, has_id;
+};
+
+static int
+read_answer_to(const struct cJSON *in, struct answer_to *to,
+	       struct error *err)
+{
+	int rc = read_id(in, "correlationid", &to->correlation, err);
+
+	if (rc == 0)
+		return error_set(err, "correlationid is missing: it is the "
+				 "command's");
+	to->has_cause = read_id(in, "causationid", &to->cause, err);
+	to->has_id = read_id(in, "id", &to->id, err);
+	return rc < 0 || to->has_cause < 0 || to->has_id < 0 ? -1 : 0;
+}
+
+/* A reply that is sent again has its own id, or answers the same command. */
+static struct id
+reply_key(const struct answer_to *to)
+{
+	if (to->has_id)
+		return to->id;
+	return to->has_cause ? to->cause : to->correlation;
+}
+
+static enum call_result
+reply(struct call *c, const struct answer_to *to, struct bus_reply *r)
+{
+	CLEANUP(buf_fini) struct buf data = { 0 };
+	CLEANUP(buf_fini) struct buf extensions = { 0 };
+	char correlation[ID_TEXT_SIZE];
+	struct append a = { .call = c, .keyed = true, .reply = r,
+			    .key = { RECENT_REPLY, reply_key(to) } };
+	struct journal_event e = {
+		.id = to->has_id ? to->id : id_make(),
+		.time_us = clock_wall_us(),
+		.type = SPAN_LITERAL(ENCODE_TYPE_REPLY),
+		.source = span_of(c->server->bus->source->source),
+		.correlation = span_of(id_text(&to->correlation,
+					       correlation)),
+	};
+	enum call_result result = CALL_LATER;
+
+	buf_adds(&extensions,
+		 "\"dataschema\":\"" ENCODE_SCHEMA "reply:v1\"");
+	if (to->has_cause) {
+		buf_addc(&extensions, ',');
+		write_causation(&extensions, &to->cause);
+	}
+	if (begin(c, &a, &result) != RECENT_NEW) {
+		bus_reply_free(&r);
+		return result;
+	}
+	if (reply_write_data(c->server->bus, r, &data) < 0 ||
+	    extensions.failed)
+		return no_memory(c, &a);
+	e.data = buf_span(&data);
+	e.extensions = buf_span(&extensions);
+	return append(c, &e, &a, claim_waiter, on_replied);
+}
+
+enum call_result
+op_reply(struct call *c, const struct cJSON *in)
+{
+	struct answer_to to = { 0 };
+	struct error err = { 0 };
+	struct bus_reply *r;
+
+	if (read_answer_to(in, &to, &err) < 0)
+		return call_error(c, "bad_request", "%s", err.text);
+	r = reply_parse(in, &err);
+	if (!r)
+		return call_error(c, "bad_reply", "%s", err.text);
+	if (!commands_is_plausible(c->server->bus->commands,
+				   &to.correlation)) {
+		bus_reply_free(&r);
+		return call_error(c, "unknown_correlation", "no command with "
+				  "this correlationid was ever given out");
+	}
+	r->exchange_id = to.correlation;
+	return reply(c, &to, r);
+}

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The bus on nng: contexts of a REP socket, each with one call at a time.
+ *
+ * nng runs call_event on its own threads. Where a call goes on later, nothing
+ * may touch it after the hand-over: its answer may be under way already. */
+#include "bus/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <nng/protocol/reqrep0/rep.h>
+
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "base/log.h"
+
+#define CLOSE_WAIT_MS 1000
+
+static void
+set_state(struct call *c, enum call_state state)
+{
+	struct server *s = c->server;
+
+	pthread_mutex_lock(&s->lock);
+	if (c->state == CALL_WAITING)
+		s->waiting--;
+	c->state = state;
+	if (state == CALL_WAITING)
+		s->waiting++;
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- one call ---- */
+
+static void
+call_receive(struct call *c)
+{
+	struct server *s = c->server;
+	bool stopping;
+
+	pthread_mutex_lock(&s->lock);
+	stopping = s->stopping;
+	c->state = stopping ? CALL_CLOSED : CALL_RECEIVING;
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+	if (!stopping)
+		nng_ctx_recv(c->ctx, c->aio);
+}
+
+/* An answer of nothing would leave the caller waiting for ever. */
+static nng_msg *
+make_message(struct call *c)
+{
+	static const char none[] =
+		"{\"ok\":false,\"error\":{\"code\":\"no_memory\","
+		"\"message\":\"the bus is out of memory\"}}";
+	struct span text = buf_span(&c->out);
+	nng_msg *m = NULL;
+
+	if (c->out.failed)
+		text = SPAN_LITERAL(none);
+	if (nng_msg_alloc(&m, 0) != 0)
+		return NULL;
+	if (nng_msg_append(m, text.at, text.len) != 0) {
+		nng_msg_free(m);
+		return NULL;
+	}
+	return m;
+}
+
+/* The state is SENDING already. */
+static void
+send_now(struct call *c)
+{
+	nng_msg *m = make_message(c);
+
+	if (!m) {
+		call_receive(c);
+		return;
+	}
+	nng_aio_set_msg(c->aio, m);
+	nng_ctx_send(c->ctx, c->aio);
+}
+
+void
+call_send(struct call *c)
+{
+	set_state(c, CALL_SENDING);
+	send_now(c);
+}
+
+enum call_result
+call_wait(struct call *c, int64_t wait_ms,
+	  bool (*again)(struct call *c, bool last))
+{
+	struct server *s = c->server;
+	bool waits;
+
+	c->again = again;
+	c->until_ms = clock_mono_ms() + (uint64_t)wait_ms;
+	pthread_mutex_lock(&s->lock);
+	waits = wait_ms > 0 && !s->stopping && s->waiting < SERVER_WAITING_MAX;
+	if (waits) {
+		c->state = CALL_WAITING;
+		s->waiting++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (!waits) {
+		(void)again(c, true);
+		return CALL_ANSWERED;
+	}
+	/* Something may have come between the first look and now. */
+	bus_ring(s->bus);
+	return CALL_LATER;
+}
+
+static void
+call_received(struct call *c)
+{
+	nng_msg *m = nng_aio_get_msg(c->aio);
+	struct span frame = { nng_msg_body(m), nng_msg_len(m) };
+	int pipe = nng_pipe_id(nng_msg_get_pipe(m));
+	enum call_result result;
+
+	c->session = pipe > 0 ? (uint32_t)pipe : 1;
+	set_state(c, CALL_RUNNING);
+	counter_inc(COUNTER_BUS_REQUESTS);
+	result = call_run(c, frame);
+	nng_msg_free(m);
+	if (result == CALL_ANSWERED)
+		call_send(c);
+}
+
+static void
+call_sent(struct call *c)
+{
+	if (nng_aio_result(c->aio) != 0)
+		nng_msg_free(nng_aio_get_msg(c->aio));
+	call_receive(c);
+}
+
+static void
+call_event(void *arg)
+{
+	struct call *c = arg;
+	enum call_state state;
+
+	pthread_mutex_lock(&c->server->lock);
+	state = c->state;
+	pthread_mutex_unlock(&c->server->lock);
+	switch (state) {
+	case CALL_RECEIVING:
+		if (nng_aio_result(c->aio) == 0)
+			call_received(c);
+		else if (nng_aio_result(c->aio) == NNG_ECLOSED)
+			set_state(c, CALL_CLOSED);
+		else
+			call_receive(c);
+		return;
+	case CALL_SENDING:
+		call_sent(c);
+		return;
+	case CALL_RUNNING:
+	case CALL_WAITING:
+	case CALL_CLOSED:
+		return;
+	}
+}
+
+/* ---- long polls ---- */
+
+/* Calls that were taken out of the waiting ones under the lock; what nng has
+ * to do with them is done without it. */
+struct picked {
+	struct call *at[SERVER_CALLS];
+	size_t count;
+};
+
+static void
+pick(struct picked *p, struct call *c, enum call_state state)
+{
+	c->server->waiting--;
+	c->state = state;
+	p->at[p->count++] = c;
+}
+
+static void
+send_picked(const struct picked *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		send_now(p->at[i]);
+}
+
+/* Nobody is there to read an answer: the contexts just receive again. */
+static void
+drop_picked(const struct picked *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		call_receive(p->at[i]);
+}
+
+uint64_t
+server_serve(struct server *s)
+{
+	uint64_t now = clock_mono_ms(), next = GROUPS_NEVER;
+	struct picked ready = { .count = 0 };
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < SERVER_CALLS && s->waiting > 0; i++) {
+		struct call *c = &s->calls[i];
+
+		if (c->state != CALL_WAITING)
+			continue;
+		if (c->again(c, c->until_ms <= now))
+			pick(&ready, c, CALL_SENDING);
+		else if (c->until_ms < next)
+			next = c->until_ms;
+	}
+	pthread_mutex_unlock(&s->lock);
+	send_picked(&ready);
+	return next;
+}
+
+void
+server_session_gone(struct server *s, uint32_t session)
+{
+	struct picked lost = { .count = 0 };
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < SERVER_CALLS; i++)
+		if (s->calls[i].state == CALL_WAITING &&
+		    s->calls[i].session == session)
+			pick(&lost, &s->calls[i], CALL_RUNNING);
+	pthread_mutex_unlock(&s->lock);
+	drop_picked(&lost);
+}
+
+static bool
+is_same(const struct call *a, const struct call *b)
+{
+	return a != b && strcmp(a->request, b->request) == 0 &&
+	       strcmp(a->group, b->group) == 0 &&
+	       strcmp(a->consumer, b->consumer) == 0;
+}
+
+void
+server_drop_same(struct server *s, const struct call *newer)
+{
+	struct picked older = { .count = 0 };
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < SERVER_CALLS; i++)
+		if (s->calls[i].state == CALL_WAITING &&
+		    is_same(&s->calls[i], newer))
+			pick(&older, &s->calls[i], CALL_RUNNING);
+	pthread_mutex_unlock(&s->lock);
+	drop_picked(&older);
+}
+
+static void
+on_pipe_gone(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+	int id = nng_pipe_id(pipe);
+
+	if (event == NNG_PIPE_EV_REM_POST && id > 0)
+		bus_session_gone(arg, (uint32_t)id);
+}
+
+/* ---- open ---- */
+
+static int
+failed(struct error *err, const char *url, const char *what, int rc)
+{
+	return error_set(err, "bus %s: cannot %s: %s", url, what,
+			 nng_strerror(rc));
+}
+
+static char *
+bound_url(nng_listener l, const char *url)
+{
+	int port = 0;
+	char *out;
+
+	if (strncmp(url, "tcp", 3) != 0 ||
+	    nng_listener_get_int(l, NNG_OPT_TCP_BOUND_PORT, &port) != 0)
+		return strdup(url);
+	out = malloc(strlen(url) + 8);
+	if (out)
+		sprintf(out, "%.*s:%d", (int)(strrchr(url, ':') - url), url,
+			port);
+	return out;
+}
+
+/* The socket file is its owner's alone: whoever may open it, may consume. */
+static int
+listen_on(struct server *s, const char *url, struct error *err)
+{
+	nng_listener l;
+	int rc = nng_listener_create(&l, s->socket, url);
+
+	if (rc != 0)
+		return failed(err, url, "use this address", rc);
+	if (strncmp(url, "ipc:", 4) == 0)
+		(void)nng_listener_set_int(l, NNG_OPT_IPC_PERMISSIONS, 0600);
+	rc = nng_listener_start(l, 0);
+	if (rc != 0)
+		return failed(err, url, "listen", rc);
+	s->urls[s->url_count] = bound_url(l, url);
+	if (!s->urls[s->url_count])
+		return error_set(err, "bus %s: no memory", url);
+	s->url_count++;
+	return 0;
+}
+
+static int
+open_socket(struct server *s, struct error *err)
+{
+	int rc = nng_rep0_open(&s->socket);
+
+	if (rc != 0)
+		return failed(err, "(nng)", "open a socket", rc);
+	s->is_open = true;
+	rc = nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ,
+				 SERVER_FRAME_MAX);
+	if (rc == 0)
+		rc = nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST,
+				     on_pipe_gone, s->bus);
+	return rc ? failed(err, "(nng)", "set up a socket", rc) : 0;
+}
+
+static int
+open_call(struct server *s, struct call *c, struct error *err)
+{
+	int rc;
+
+	c->server = s;
+	rc = nng_aio_alloc(&c->aio, call_event, c);
+	if (rc == 0)
+		rc = nng_ctx_open(&c->ctx, s->socket);
+	if (rc != 0) {
+		nng_aio_free(c->aio);
+		c->aio = NULL;
+		return failed(err, "(nng)", "open a context", rc);
+	}
+	return 0;
+}
+
+static int
+open_calls(struct server *s, struct error *err)
+{
+	for (size_t i = 0; i < SERVER_CALLS; i++)
+		if (open_call(s, &s->calls[i], err) < 0)
+			return -1;
+	for (size_t i = 0; i < SERVER_CALLS; i++)
+		call_receive(&s->calls[i]);
+	return 0;
+}
+
+static int
+open_memory(struct server *s, const char *const *urls, struct error *err)
+{
+	size_t n = 0;
+
+	while (urls[n])
+		n++;
+	s->urls = calloc(n, sizeof(*s->urls));
+	s->calls = calloc(SERVER_CALLS, sizeof(*s->calls));
+	s->recent = recent_new();
+	if (!s->urls || !s->calls || !s->recent)
+		return error_set(err, "no memory for the bus");
+	s->reader = journal_reader_open(journal_path(s->bus->journal), err);
+	return s->reader ? 0 : -1;
+}
+
+struct server *
+server_open(struct bus *b, const char *const *urls, struct error *err)
+{
+	struct server *s = calloc(1, sizeof(*s));
+	bool ok;
+
+	if (!s) {
+		error_set(err, "no memory for the bus");
+		return NULL;
+	}
+	s->bus = b;
+	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->read_lock, NULL);
+	pthread_cond_init(&s->idle, NULL);
+	ok = open_memory(s, urls, err) == 0 && open_socket(s, err) == 0 &&
+	     open_calls(s, err) == 0;
+	for (; ok && *urls; urls++)
+		ok = listen_on(s, *urls, err) == 0;
+	if (!ok)
+		server_close(&s);
+	return s;
+}
+
+const char *
+server_url(const struct server *s, size_t i)
+{
+	return i < s->url_count ? s->urls[i] : NULL;
+}
+
+/* ---- close ---- */
+
+static bool
+is_busy(const struct server *s)
+{
+	for (size_t i = 0; i < SERVER_CALLS; i++)
+		if (s->calls[i].state == CALL_RUNNING)
+			return true;
+	return false;
+}
+
+static bool
+is_sending(const struct server *s)
+{
+	for (size_t i = 0; i < SERVER_CALLS; i++)
+		if (s->calls[i].state == CALL_SENDING)
+			return true;
+	return false;
+}
+
+static void
+answer_all(struct server *s)
+{
+	struct picked ready = { .count = 0 };
+
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	for (size_t i = 0; i < SERVER_CALLS; i++) {
+		if (s->calls[i].state != CALL_WAITING)
+			continue;
+		(void)s->calls[i].again(&s->calls[i], true);
+		pick(&ready, &s->calls[i], CALL_SENDING);
+	}
+	pthread_mutex_unlock(&s->lock);
+	send_picked(&ready);
+}
+
+/* Long polls are answered as they are, publications come to their end, and
+ * answers get a moment to leave. */
+static void
+drain(struct server *s)
+{
+	struct timespec until;
+
+	answer_all(s);
+	pthread_mutex_lock(&s->lock);
+	while (is_busy(s))
+		pthread_cond_wait(&s->idle, &s->lock);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += CLOSE_WAIT_MS / 1000;
+	while (is_sending(s) && pthread_cond_timedwait(&s->idle, &s->lock,
+						       &until) == 0)
+		;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+close_calls(struct server *s)
+{
+	for (size_t i = 0; i < SERVER_CALLS; i++) {
+		struct call *c = &s->calls[i];
+
+		if (!c->aio)
+			continue;
+		nng_ctx_close(c->ctx);
+		nng_aio_stop(c->aio);
+		nng_aio_free(c->aio);
+		buf_fini(&c->out);
+	}
+}
+
+void
+server_close(struct server **sp)
+{
+	struct server *s = *sp;
+
+	if (!s)
+		return;
+	*sp = NULL;
+	if (s->calls) {
+		drain(s);
+		close_calls(s);
+	}
+	if (s->is_open)
+		nng_close(s->socket);
+	for (size_t i = 0; i < s->url_count; i++)
+		free(s->urls[i]);
+	free(s->urls);
+	free(s->calls);
+	recent_free(&s->recent);
+	journal_reader_close(&s->reader);
+	pthread_cond_destroy(&s->idle);
+	pthread_mutex_destroy(&s->read_lock);
+	pthread_mutex_destroy(&s->lock);
+	free(s);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request on the bus and how its answer is made. */
+#ifndef BUS_SERVER_H
+#define BUS_SERVER_H
+
+#include <nng/nng.h>
+
+#include "bus/internal.h"
+
+struct cJSON;
+
+#define SERVER_CALLS 256	/* requests at one time */
+#define SERVER_WAITING_MAX 192	/* of them long polls */
+#define SERVER_FRAME_MAX (16u << 20)
+#define SERVER_ANSWER_SOFT (512u << 10)	/* then an answer is full */
+#define SERVER_WAIT_MAX_MS 60000
+#define SERVER_BATCH_MAX 1000
+#define SERVER_TOKEN_SIZE 129
+
+/* RECEIVING, SENDING: nng has it. RUNNING: the thread of nng that received
+ * it, or a publication on its way. WAITING: a long poll; whoever holds the
+ * server's lock may answer it. CLOSED: never again. */
+enum call_state { CALL_RECEIVING, CALL_RUNNING, CALL_WAITING, CALL_SENDING,
+		  CALL_CLOSED };
+
+enum call_result { CALL_ANSWERED, CALL_LATER };
+
+struct call {
+	struct server *server;
+	nng_ctx ctx;
+	nng_aio *aio;
+	enum call_state state;	/* under the server's lock */
+	uint32_t session;
+	struct buf out;
+	struct json json;	/* over out */
+
+	/* a long poll: again returns true once it has written an answer */
+	bool (*again)(struct call *c, bool last);
+	uint64_t until_ms;
+	char group[GROUPS_NAME_SIZE];
+	char consumer[SERVER_TOKEN_SIZE];
+	char request[SERVER_TOKEN_SIZE];
+	struct groups_settings settings;	/* fetch; filter of a read */
+	int64_t after;
+	size_t max, stale;
+	bool repeat;		/* this request was answered before */
+
+	struct call *next_same;	/* waits for the same publication */
+};
+
+struct server {
+	struct bus *bus;
+	nng_socket socket;
+	bool is_open;
+	nng_listener *listeners;
+	char **urls;
+	size_t url_count;
+	struct call *calls;
+	struct recent *recent;
+	pthread_mutex_t read_lock;	/* of reader */
+	struct journal_reader *reader;
+	pthread_mutex_t lock;		/* of all below, and the calls' state */
+	pthread_cond_t idle;
+	size_t waiting;
+	bool stopping;
+};
+
+/* ---- ops.c ---- */
+
+/* call_run answers the frame, or keeps the call for later. The frame is
+ * lent for the call. */
+enum call_result call_run(struct call *c, struct span frame);
+/* call_begin starts {"ok":true, ... ; call_end closes it. */
+void call_begin(struct call *c);
+void call_end(struct call *c);
+/* call_error replaces whatever was written. Returns CALL_ANSWERED. */
+enum call_result call_error(struct call *c, const char *code, const char *fmt,
+			    ...) PRINTF_LIKE(3, 4);
+/* Members of a request. read_text: 0, or -1 with err when it is missing
+ * (and no fallback is given), no string, or too long. */
+MUST_CHECK int read_text(const struct cJSON *in, const char *name,
+			 const char *fallback, char *out, size_t size,
+			 struct error *err);
+MUST_CHECK int read_count(const struct cJSON *in, const char *name,
+			  int64_t fallback, int64_t most, int64_t *out,
+			  struct error *err);
+
+#define OP(name, sentence) \
+	enum call_result op_##name(struct call *c, const struct cJSON *in);
+#include "bus/ops.def"
+#undef OP
+
+/* ---- server.c ---- */
+
+/* call_wait keeps the call as a long poll. When too many wait already, or
+ * there is nothing to wait for, it is answered as it is. */
+enum call_result call_wait(struct call *c, int64_t wait_ms,
+			   bool (*again)(struct call *c, bool last));
+/* call_send ends a call that was kept; any thread, never blocks. */
+void call_send(struct call *c);
+/* server_drop_same lets go of an older long poll of the same consumer and
+ * request: nng has sent the request twice. */
+void server_drop_same(struct server *s, const struct call *newer);
+
+/* ---- recent.c: what was published lately, by its id ---- */
+
+struct recent_key {
+	uint8_t kind;		/* publish and reply do not meet */
+	struct id id;
+};
+enum recent_kind { RECENT_PUBLISH, RECENT_REPLY };
+enum recent_state { RECENT_NEW, RECENT_PENDING, RECENT_DONE };
+
+struct recent *recent_new(void);
+void recent_free(struct recent **r);
+/* recent_begin: NEW: the caller publishes, and calls recent_end; PENDING:
+ * the call was put to those that recent_end returns; DONE: *sequence. */
+enum recent_state recent_begin(struct recent *r, const struct recent_key *k,
+			       struct call *c, int64_t *sequence);
+/* recent_end returns the calls (by next_same) that wait for it. sequence
+ * 0: it failed and may be tried again. */
+struct call *recent_end(struct recent *r, const struct recent_key *k,
+			int64_t sequence);
+
+/* ---- reply.c ---- */
+
+/* reply_parse reads status, headers and body. NULL with err. */
+MUST_CHECK struct bus_reply *reply_parse(const struct cJSON *in,
+					 struct error *err);
+/* reply_write_data writes the event's data, beginning with the member
+ * "late", which the writer's thread may cut off. -1 without memory. */
+MUST_CHECK int reply_write_data(struct bus *b, const struct bus_reply *r,
+				struct buf *out);
+#define REPLY_LATE "{\"late\":true,"
+
+/* base64_decode writes at most text.len / 4 * 3 bytes; -1 on bad input. */
+long base64_decode(struct span text, char *out);
+
+#endif
