@@ -22,6 +22,9 @@ START_TEST(finds_fields)
 {
 	ck_assert_ptr_eq(message_find(fields, "HOST"), &list[0]);
 	ck_assert_ptr_eq(message_find(fields, "x-empty"), &list[1]);
+	ck_assert_ptr_eq(message_find_span(fields, SPAN_LITERAL("hOST")),
+			 &list[0]);
+	ck_assert_ptr_null(message_find_span(fields, SPAN_LITERAL("hos")));
 	ck_assert_ptr_null(message_find(fields, "hos"));
 	ck_assert_ptr_null(message_find(fields, "hostt"));
 	ck_assert_ptr_null(message_find((struct message_fields){ NULL, 0 },
