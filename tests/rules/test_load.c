@@ -74,6 +74,7 @@ START_TEST(what_is_no_file_is_refused)
 {
 	expect_refusal("no-such-file.json", "No such file");
 	expect_refusal(".", "not a regular file");
+	unlink("rules-fifo");
 	ck_assert_int_eq(mkfifo("rules-fifo", 0600), 0);
 	expect_refusal("rules-fifo", "not a regular file");
 	unlink("rules-fifo");
@@ -327,6 +328,7 @@ END_TEST
 static void
 fill(TCase *t)
 {
+	tcase_set_timeout(t, 60);
 	tcase_add_test(t, world_writable_file_is_refused);
 	tcase_add_test(t, what_is_no_file_is_refused);
 	tcase_add_test(t, file_over_4_mib_is_refused);
