@@ -20,5 +20,5 @@ os.makedirs(folder, exist_ok=True)
 with open(os.path.join(folder, event["id"] + ".json"), "w") as f:
     json.dump(order, f)
 
-print(json.dumps({"status": 201, "body": order,
+print(json.dumps({"status": 201, "json": order,
                   "headers": {"Server": "order-service"}}))

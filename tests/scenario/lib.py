@@ -25,7 +25,7 @@ HANDLER_HEAD = """#!%s -S
 import json, os, sys, time
 event = json.load(sys.stdin)
 def reply(status, body, **headers):
-    print(json.dumps({"status": status, "headers": headers, "body": body}))
+    print(json.dumps({"status": status, "headers": headers, "json": body}))
 """
 BUILD = os.environ.get("TOP_BUILDDIR", ".")
 SOURCE = os.environ.get("TOP_SRCDIR", ".")
