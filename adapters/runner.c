@@ -118,20 +118,6 @@ back_off(struct adapter_runner *r)
 
 /* ---- one batch ---- */
 
-/* An event that has to wait makes those of its key behind it wait too: 1 3 2
- * would be another story than 1 2 3. */
-static bool
-waits_for_its_key(const struct bus_batch *b, const bool *retried, size_t i)
-{
-	struct span key = b->events[i].row.partition_key;
-
-	for (size_t k = 0; k < i && key.len; k++)
-		if (retried[k] &&
-		    span_equal(b->events[k].row.partition_key, key))
-			return true;
-	return false;
-}
-
 static void
 count_verdict(struct adapter_runner *r, enum adapter_verdict v)
 {
@@ -178,22 +164,10 @@ static size_t
 deliver_all(struct adapter_runner *r, void *self, const struct bus_batch *b,
 	    bool *done)
 {
-	bool retried[BATCH_EVENTS] = { false };
 	size_t taken = 0;
 
 	for (size_t i = 0; i < b->count; i++) {
-		const struct bus_event *e = &b->events[i];
-		enum adapter_verdict v;
-
-		if (waits_for_its_key(b, retried, i)) {
-			retried[i] = true;
-			bus_nak(r->sub, e->row.sequence, 0,
-				"waits for an earlier event of its key");
-			continue;
-		}
-		v = deliver_one(r, self, e);
-		retried[i] = v == ADAPTER_RETRY;
-		done[i] = v == ADAPTER_OK;
+		done[i] = deliver_one(r, self, &b->events[i]) == ADAPTER_OK;
 		taken += done[i];
 	}
 	return taken;

@@ -57,22 +57,22 @@ add_redacted(const struct shadow_plan *plan, const struct message_field *f,
 /* All values of one name, in order, as one list (RFC 9110 5.3). Returns how
  * many there are. */
 static size_t
-join_values(const struct shadow_plan *plan, struct message_fields fields,
+join_values(const struct shadow_plan *plan, const struct shadow_answer *a,
 	    const char *name, struct buf *out)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < fields.count; i++) {
-		const struct message_field *f = &fields.at[i];
+	for (size_t i = 0; i < a->fields.count; i++) {
+		const struct message_field *f = &a->fields.at[i];
 
 		if (!span_is_nocase(f->name, name))
 			continue;
 		if (n++ > 0)
 			buf_adds(out, ", ");
-		if (plan)
-			add_redacted(plan, f, out);
-		else
+		if (a->redacted)
 			buf_add(out, f->value.at, f->value.len);
+		else
+			add_redacted(plan, f, out);
 	}
 	return n;
 }
@@ -90,12 +90,13 @@ compare_header(const struct shadow_plan *plan, const char *name,
 	       struct shadow_verdict *v)
 {
 	struct buf a = { 0 }, b = { 0 };
-	size_t na = join_values(NULL, legacy->fields, name, &a);
-	size_t nb = join_values(plan, candidate->fields, name, &b);
+	size_t na = join_values(plan, legacy, name, &a);
+	size_t nb = join_values(plan, candidate, name, &b);
 	char pointer[SHADOW_NAME_MAX];
 	const char *kind = na == 0 ? "extra" : nb == 0 ? "missing" : "value";
 	/* Without the key nobody can tell, and the value is a secret. */
-	bool unknown = !plan->key && is_redacted(buf_span(&a));
+	bool unknown = !plan->key && !candidate->redacted &&
+		       is_redacted(buf_span(&a));
 
 	snprintf(pointer, sizeof(pointer), "header:%s", name);
 	if ((na > 0) != (nb > 0) || a.failed || b.failed ||
@@ -155,9 +156,10 @@ has_named_secrets(const struct shadow_plan *plan)
 }
 
 static void
-compare_bytes(const struct shadow_plan *plan, struct span a, struct span b,
-	      struct shadow_verdict *v)
+compare_bytes(const struct shadow_plan *plan, struct span a,
+	      const struct shadow_answer *candidate, struct shadow_verdict *v)
 {
+	struct span b = candidate->body;
 	size_t n = a.len < b.len ? a.len : b.len, first = 0;
 	char digest[REDACT_TEXT_SIZE];
 	struct span shown;
@@ -166,7 +168,7 @@ compare_bytes(const struct shadow_plan *plan, struct span a, struct span b,
 		return;
 	while (first < n && a.at[first] == b.at[first])
 		first++;
-	shown = has_named_secrets(plan)
+	shown = has_named_secrets(plan) && !candidate->redacted
 			? span_of(redact_text(plan->key, b, digest))
 			: excerpt(b, first);
 	shadow_verdict_add(v, "body", first == n ? "length" : "bytes",
@@ -174,7 +176,7 @@ compare_bytes(const struct shadow_plan *plan, struct span a, struct span b,
 }
 
 struct report {
-	const struct shadow_plan *plan;
+	bool skip_redacted;	/* nobody can tell */
 	struct shadow_verdict *v;
 };
 
@@ -185,15 +187,15 @@ on_difference(void *arg, const char *pointer,
 {
 	struct report *r = arg;
 
-	if (!r->plan->key && is_redacted(span_of(expected)))
+	if (r->skip_redacted && is_redacted(span_of(expected)))
 		return;
 	shadow_verdict_add(r->v, pointer, payload_difference_name(kind),
 			   span_of(expected), span_of(actual));
 }
 
 static void
-compare_json(const struct shadow_plan *plan, const struct shadow_rule *rule,
-	     const struct cJSON *a, const struct cJSON *b,
+compare_json(const struct shadow_rule *rule, const struct cJSON *a,
+	     const struct cJSON *b, bool skip_redacted,
 	     struct shadow_verdict *v)
 {
 	const struct payload_compare how = {
@@ -204,7 +206,7 @@ compare_json(const struct shadow_plan *plan, const struct shadow_rule *rule,
 		.unordered = rule->unordered,
 		.unordered_count = rule->unordered_count,
 	};
-	struct report r = { plan, v };
+	struct report r = { skip_redacted, v };
 	size_t n = payload_compare_json(a, b, &how, SHADOW_DIFFERENCES_MAX,
 					on_difference, &r);
 
@@ -221,9 +223,10 @@ compare_bodies(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	struct cJSON *a = parse_body(legacy), *b = parse_body(candidate);
 
 	if (a && b)
-		compare_json(plan, rule, a, b, v);
+		compare_json(rule, a, b, !plan->key && !candidate->redacted,
+			     v);
 	else
-		compare_bytes(plan, legacy->body, candidate->body, v);
+		compare_bytes(plan, legacy->body, candidate, v);
 	payload_free(&a);
 	payload_free(&b);
 }
@@ -237,7 +240,7 @@ redact_body(const struct shadow_plan *plan, const struct shadow_answer *a,
 	struct shadow_answer out = *a;
 	const struct redact *r = plan->redact;
 
-	if (r && plan->key && r->json_count && a->body.len &&
+	if (!a->redacted && r && plan->key && r->json_count && a->body.len &&
 	    payload_redact(a->body, r->json, r->json_count, plan->key,
 			   memory) == 0)
 		out.body = memory->failed ? (struct span){ "", 0 }

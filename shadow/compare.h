@@ -10,11 +10,13 @@ struct shadow_answer {
 	int status;
 	struct message_fields fields;
 	struct span body;
+	bool redacted;		/* comes from the journal */
 };
 
 /* shadow_compare adds the differences to v (MATCH before the call). The
  * legacy's answer is the recorded, redacted one; the candidate's is redacted
- * here, before anything is compared or kept. Any thread. */
+ * here unless it is already, before anything is compared or kept. Any
+ * thread. */
 void shadow_compare(const struct shadow_plan *plan,
 		    const struct shadow_rule *rule,
 		    const struct shadow_answer *legacy,

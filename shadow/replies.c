@@ -72,10 +72,17 @@ compare_reply(const struct shadow_plan_ref *plan,
 	      const struct reply *r, struct shadow_verdict *v)
 {
 	const struct shadow_answer legacy = {
-		x->status, shadow_side_fields(&x->response), x->response.body
+		.status = x->status,
+		.fields = shadow_side_fields(&x->response),
+		.body = x->response.body,
+		.redacted = true,
 	};
+	/* The bus redacts replies before it stores them. */
 	const struct shadow_answer candidate = {
-		r->status, shadow_side_fields(&r->side), r->side.body
+		.status = r->status,
+		.fields = shadow_side_fields(&r->side),
+		.body = r->side.body,
+		.redacted = true,
 	};
 
 	shadow_compare(shadow_plan_of(plan), rule, &legacy, &candidate, v);
@@ -109,6 +116,8 @@ judge_reply(struct shadow *s, const struct shadow_plan_ref *plan,
 		shadow_verdict_fail(v, "the recorded exchange is gone");
 	else if (reply_read(&r, row->data, &l.err) != 0)
 		shadow_verdict_fail(v, l.err.text);
+	else if (!r.side.complete)
+		shadow_verdict_fail(v, "the reply's body was not recorded");
 	else
 		compare_reply(plan, rule, l.x, &r, v);
 	shadow_post_verdict(s, v, pair->correlation, row->source, &row->id,
@@ -120,15 +129,41 @@ judge_reply(struct shadow *s, const struct shadow_plan_ref *plan,
 
 /* ---- replies ---- */
 
+/* A live command of the same exchange has replies, too: one that names its
+ * cause must name our command. */
+static bool
+answers_command(const struct journal_row *row, const struct id *command_id)
+{
+	struct buf text = { 0 };
+	struct cJSON *tree = NULL;
+	const char *cause;
+	struct id id;
+	bool ours;
+
+	buf_addc(&text, '{');
+	buf_add(&text, row->extensions.at, row->extensions.len);
+	buf_addc(&text, '}');
+	if (!text.failed)
+		tree = payload_parse(buf_span(&text), NULL);
+	cause = payload_string(payload_member(tree, "causationid"), "");
+	ours = id_parse(cause, strlen(cause), &id) != 0 ||
+	       id_equal(&id, command_id);
+	payload_free(&tree);
+	buf_fini(&text);
+	return ours;
+}
+
 /* False: nobody waits for it (any more, or never here). */
 static bool
-claim(struct shadow *s, struct span correlation, struct shadow_pair *out)
+claim(struct shadow *s, const struct journal_row *row,
+      struct shadow_pair *out)
 {
 	struct shadow_pair *pair;
 
 	pthread_mutex_lock(&s->lock);
-	pair = shadow_pending_find(s->pending, correlation);
-	if (pair && pair->claimed)
+	pair = shadow_pending_find(s->pending, row->correlation);
+	if (pair && (pair->claimed || !answers_command(row,
+						       &pair->command_id)))
 		pair = NULL;
 	if (pair) {
 		pair->claimed = true;
@@ -147,7 +182,7 @@ take_reply(struct shadow *s, const struct journal_row *row)
 	struct shadow_plan_ref *plan;
 	const struct shadow_rule *rule;
 
-	if (!claim(s, row->correlation, &pair))
+	if (!claim(s, row, &pair))
 		return;
 	plan = shadow_hold_plan(s);
 	rule = shadow_plan_find(plan, pair.rule);

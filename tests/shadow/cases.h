@@ -14,6 +14,9 @@ TCase *case_verdict(void);
 TCase *case_tally(void);
 TCase *case_pending(void);
 TCase *case_copy(void);
-TCase *case_shadow(void);
+TCase *case_http(void);
+TCase *case_replies(void);
+TCase *case_crash(void);
+TCase *case_crash_child(const char *journal, const char *url);
 
 #endif

@@ -99,10 +99,11 @@ compare(const struct shadow_plan *plan, const char *legacy_fields,
 {
 	struct message_field a[8], b[8];
 	const struct shadow_answer left = {
-		200, { a, split_fields(legacy_fields, a) }, span_of(legacy)
+		200, { a, split_fields(legacy_fields, a) }, span_of(legacy),
+		true
 	};
 	const struct shadow_answer right = {
-		200, { b, split_fields(fields, b) }, span_of(body)
+		200, { b, split_fields(fields, b) }, span_of(body), false
 	};
 
 	memset(v, 0, sizeof(*v));
@@ -124,9 +125,11 @@ START_TEST(finds_the_differences)
 	static const struct shadow_plan plan;
 	struct message_field a[8], b[8];
 	struct shadow_answer left = { table[_i].legacy_status,
-				      { a, 0 }, span_of(table[_i].legacy) };
+				      { a, 0 }, span_of(table[_i].legacy),
+				      true };
 	struct shadow_answer right = { table[_i].status,
-				       { b, 0 }, span_of(table[_i].body) };
+				       { b, 0 }, span_of(table[_i].body),
+				       false };
 	struct shadow_verdict v = { 0 };
 	struct buf text = { 0 };
 
@@ -238,6 +241,25 @@ START_TEST(without_the_key_digests_are_left_out)
 }
 END_TEST
 
+/* A reply from the journal is redacted already: digests compare. */
+START_TEST(recorded_answers_are_not_redacted_again)
+{
+	static const char body[] = "{\"card\":\"redacted:0011\"}";
+	struct message_field f = { SPAN_LITERAL("X-Secret"),
+				   SPAN_LITERAL("redacted:2233") };
+	struct shadow_answer a = { 200, { &f, 1 }, span_of(body), true };
+	struct shadow_answer b = a;
+	struct shadow_verdict v = { 0 };
+
+	shadow_compare(&secretive, &rule, &a, &b, &v);
+	ck_assert_int_eq(v.outcome, SHADOW_MATCH);
+	b.body = SPAN_LITERAL("{\"card\":\"redacted:9999\"}");
+	shadow_compare(&secretive, &rule, &a, &b, &v);
+	ck_assert_int_eq(v.outcome, SHADOW_DIFFERENCE);
+	ck_assert_str_eq(v.at[0].pointer, "/card");
+}
+END_TEST
+
 START_TEST(many_differences_are_counted_not_kept)
 {
 	struct buf a = { 0 }, b = { 0 };
@@ -268,6 +290,7 @@ case_compare(void)
 	tcase_add_loop_test(t, no_secret_reaches_a_verdict, 0,
 			    ARRAY_SIZE(leaks));
 	tcase_add_test(t, without_the_key_digests_are_left_out);
+	tcase_add_test(t, recorded_answers_are_not_redacted_again);
 	tcase_add_test(t, many_differences_are_counted_not_kept);
 	return t;
 }
