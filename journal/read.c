@@ -6,12 +6,14 @@
  * all others are never touched. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/invariant.h"
 #include "base/log.h"
 #include "journal/internal.h"
 
 #define READER_BUSY_WAIT_MS 2000
+#define TRANSACTION_US 5000
 
 enum fetched { FETCHED_FAILED = -1, FETCHED_NOT, FETCHED_OK, FETCHED_STOP };
 
@@ -246,57 +248,78 @@ walk_wants(struct journal_reader *r, sqlite3_stmt *walk,
 }
 
 struct walk {
+	const struct journal_filter *filter;
+	struct sink sink;
 	size_t max, limit;
 	size_t delivered, looked;
 	int64_t scanned;
+	uint64_t pause_us;	/* the transaction is old enough then */
 };
 
-/* 1: more may follow, 0: the newest has been passed, -1: failed. */
-static int
-walk_run(struct journal_reader *r, sqlite3_stmt *s,
-	 const struct journal_filter *f, const struct sink *sink,
-	 struct walk *w)
-{
-	enum fetched got = FETCHED_NOT;
-	int rc;
+enum walked {
+	WALKED_FAILED = -1,
+	WALKED_TO_NEWEST,
+	WALKED_ENOUGH,		/* a limit, or the callback */
+	WALKED_A_WHILE		/* goes on in a new transaction */
+};
 
-	while (w->delivered < w->max && w->looked < w->limit &&
-	       got != FETCHED_STOP) {
-		rc = sqlite3_step(s);
-		if (rc == SQLITE_DONE)
-			return 0;
-		if (rc != SQLITE_ROW)
-			return journal_reader_failed(r, "walk the events");
-		w->looked++;
-		got = FETCHED_NOT;
-		if (walk_wants(r, s, f))
-			got = row_fetch(r, sqlite3_column_int64(s, 0), sink);
-		if (got == FETCHED_FAILED)
-			return -1;
-		w->delivered += got != FETCHED_NOT;
-		w->scanned = sqlite3_column_int64(s, 0);
-	}
-	return 1;
+static enum walked
+walk_row(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
+{
+	int64_t sequence = sqlite3_column_int64(s, 0);
+	enum fetched got = FETCHED_NOT;
+
+	w->looked++;
+	if (walk_wants(r, s, w->filter))
+		got = row_fetch(r, sequence, &w->sink);
+	if (got == FETCHED_FAILED)
+		return WALKED_FAILED;
+	w->scanned = sequence;
+	w->delivered += got != FETCHED_NOT;
+	if (got == FETCHED_STOP || w->delivered == w->max ||
+	    w->looked == w->limit)
+		return WALKED_ENOUGH;
+	return WALKED_A_WHILE;
 }
 
-static int
-walk_begin_to_end(struct journal_reader *r, int64_t after,
-		  const struct journal_filter *f, const struct sink *sink,
-		  struct walk *w)
+static enum walked
+walk_run(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 {
-	sqlite3_stmt *s = walk_choose(r, f);
-	int64_t newest;
-	int more;
+	enum walked result = WALKED_A_WHILE;
+	int rc;
 
-	/* Inside the transaction: the end of what this walk can see. */
-	if (journal_read_last_sequence(r, &newest) < 0)
-		return -1;
-	sqlite3_bind_int64(s, 1, after);
-	more = walk_run(r, s, f, sink, w);
+	sqlite3_bind_int64(s, 1, w->scanned);
+	do {
+		rc = sqlite3_step(s);
+		if (rc == SQLITE_ROW)
+			result = walk_row(r, s, w);
+		else if (rc == SQLITE_DONE)
+			result = WALKED_TO_NEWEST;
+		else
+			result = journal_reader_failed(r, "walk the events");
+	} while (result == WALKED_A_WHILE && clock_mono_us() < w->pause_us);
 	sqlite3_reset(s);
-	if (more == 0 && newest > w->scanned)
+	return result;
+}
+
+/* One transaction, short whatever the rows weigh and the callback does: the
+ * log cannot start over while a reader looks at it. */
+static enum walked
+walk_transaction(struct journal_reader *r, struct walk *w)
+{
+	enum walked result = WALKED_FAILED;
+	int64_t newest;
+
+	if (transaction_begin(r) < 0)
+		return WALKED_FAILED;
+	w->pause_us = clock_mono_us() + TRANSACTION_US;
+	/* Inside the transaction: the end of what this walk can see. */
+	if (journal_read_last_sequence(r, &newest) == 0)
+		result = walk_run(r, walk_choose(r, w->filter), w);
+	transaction_end(r);
+	if (result == WALKED_TO_NEWEST && newest > w->scanned)
 		w->scanned = newest;
-	return more < 0 ? -1 : 0;
+	return result;
 }
 
 int
@@ -306,19 +329,22 @@ journal_read(struct journal_reader *r, int64_t after,
 	     int64_t *scanned)
 {
 	static const struct journal_filter all;
-	struct sink sink = { f ? f->subject : NULL, fn, arg };
-	struct walk w = { .max = max, .limit = scan_limit, .scanned = after };
-	int rc;
+	enum walked result = max && scan_limit ? WALKED_A_WHILE : WALKED_ENOUGH;
+	struct walk w = {
+		.filter = f ? f : &all,
+		.sink = { f ? f->subject : NULL, fn, arg },
+		.max = max,
+		.limit = scan_limit,
+		.scanned = after,
+	};
 
 	MAGIC_CHECK(r, JOURNAL_READER_MAGIC);
-	if (transaction_begin(r) < 0)
-		return -1;
-	rc = walk_begin_to_end(r, after, f ? f : &all, &sink, &w);
-	transaction_end(r);
-	r->failing = rc < 0;
+	while (result == WALKED_A_WHILE)
+		result = walk_transaction(r, &w);
+	r->failing = result == WALKED_FAILED;
 	if (scanned)
 		*scanned = w.scanned;
-	return rc < 0 ? -1 : (int)w.delivered;
+	return r->failing ? -1 : (int)w.delivered;
 }
 
 int

@@ -15,12 +15,13 @@
 #define TX_BYTES_MAX (4 << 20)
 #define BACKOFF_FIRST_MS 20
 #define BACKOFF_LAST_MS 2000
-/* From the hard limit on readers are waited for a moment, so that the log
- * can start over. */
-#define CHECKPOINT_BYTES (16 << 20)
-#define CHECKPOINT_BYTES_HARD (26 << 20)
+/* Items wait while a checkpoint runs, so it comes early: 8 MiB take some ten
+ * milliseconds. From the hard limit on readers are waited for, which takes
+ * as long as their short transactions, so that the log can start over. */
+#define CHECKPOINT_BYTES (8 << 20)
+#define CHECKPOINT_BYTES_HARD (20 << 20)
 #define CHECKPOINT_BYTES_STEP (2 << 20)
-#define CHECKPOINT_WAIT_MS 20
+#define CHECKPOINT_WAIT_MS 100
 
 /* ---- one transaction ---- */
 

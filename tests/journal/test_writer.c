@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* journal/writer.c: when it commits, and whom it tells. A delay of minutes
  * stands for "never by itself": a test that hangs has failed. */
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/counter.h"
 #include "tests/journal/fixture.h"
@@ -202,6 +205,58 @@ START_TEST(large_batches_are_cut)
 }
 END_TEST
 
+struct endless_reader {
+	_Atomic bool stop;
+	pthread_t thread;
+};
+
+static void *
+read_for_ever(void *arg)
+{
+	struct endless_reader *e = arg;
+	struct journal_reader *r = fixture_reader();
+	static struct seen s;
+	int64_t after = 0;
+
+	while (!atomic_load(&e->stop)) {
+		s.count = 0;
+		if (journal_read(r, after, NULL, 200, 1000, seen_row, &s,
+				 &after) <= 0)
+			after = 0;
+	}
+	journal_reader_close(&r);
+	return NULL;
+}
+
+/* 64 MiB pass through while a reader never pauses: without checkpoints that
+ * start the log over it would hold all of them. */
+START_TEST(the_log_stays_small)
+{
+	struct journal *j = open_with_delay(20);
+	static char body[1 << 18], wal[128];
+	struct endless_reader e = {0};
+	off_t largest = 0;
+	struct probe p;
+	struct stat st;
+	int i;
+
+	memset(body, 'x', sizeof(body));
+	snprintf(wal, sizeof(wal), "%s-wal", fixture_path);
+	pthread_create(&e.thread, NULL, read_for_ever, &e);
+	for (i = 0; i < 256; i++) {
+		probe_init(&p, "a.v1");
+		p.event.data = (struct span){ body, sizeof(body) };
+		ck_assert_int_eq(probe_run(j, &p), JOURNAL_COMMITTED);
+		ck_assert_int_eq(stat(wal, &st), 0);
+		largest = st.st_size > largest ? st.st_size : largest;
+	}
+	atomic_store(&e.stop, true);
+	pthread_join(e.thread, NULL);
+	journal_close(&j);
+	ck_assert_int_lt(largest, 40 << 20);
+}
+END_TEST
+
 TCase *
 case_writer(void)
 {
@@ -217,5 +272,6 @@ case_writer(void)
 	tcase_add_test(t, a_refused_item_is_alone);
 	tcase_add_test(t, the_doorbell_rings);
 	tcase_add_test(t, large_batches_are_cut);
+	tcase_add_test(t, the_log_stays_small);
 	return t;
 }
