@@ -24,8 +24,9 @@ enum journal_status { JOURNAL_COMMITTED, JOURNAL_FAILED };
  * apply: inside the open transaction; may call journal_tx_*; returns 0, or
  *   -1 when this item alone is to be refused (it must then have written
  *   nothing). Must not block.
- * done: after the commit (fsync included) or its failure; the item belongs
- *   to its owner again and is usually freed here. Never blocks. */
+ * done: after the commit (fsync included) or its failure; a refused item is
+ *   told JOURNAL_FAILED. The item belongs to its owner again and is usually
+ *   freed here. Never blocks. */
 struct journal_item_ops {
 	int (*apply)(struct journal_item *item, struct journal_tx *tx);
 	void (*done)(struct journal_item *item, enum journal_status status);
@@ -96,8 +97,10 @@ struct journal_event {
 	enum journal_mark mark;
 };
 
-/* journal_tx_append returns 0 and the sequence, or -1. Errors are sticky:
- * after one, the transaction is rolled back and every item is FAILED. */
+/* journal_tx_append returns 0 and the sequence, or -1: either the event
+ * cannot be stored (no type or source, a mark without correlation, more than
+ * 256 MiB; nothing was written, refuse the item), or SQLite failed. The latter
+ * is sticky: the transaction is rolled back and every item is FAILED. */
 int journal_tx_append(struct journal_tx *tx, const struct journal_event *e,
 		      int64_t *sequence);
 
@@ -127,6 +130,7 @@ struct journal_dead {
 };
 void journal_tx_group_put(struct journal_tx *tx,
 			  const struct journal_group *g);
+/* With its retries; dead letters stay until they are purged. */
 void journal_tx_group_delete(struct journal_tx *tx, const char *name);
 void journal_tx_retry_put(struct journal_tx *tx,
 			  const struct journal_retry *r);
@@ -164,7 +168,9 @@ MUST_CHECK struct journal_reader *journal_reader_open(const char *path,
 						      struct error *err);
 void journal_reader_close(struct journal_reader **r);
 /* journal_read calls fn for events after `after` that pass the filter, in
- * order, at most max; fn returns false to stop. The row is lent for the call.
+ * order, at most max; fn returns false to stop (that row counts as delivered).
+ * The row is lent for the call; fn must not read events with r. Transactions
+ * end after 5 ms, so a call may see events committed while it runs.
  * *scanned is the last sequence looked at (matching or not; never beyond the
  * newest), so that a cursor may skip what does not match; scan_limit bounds
  * how many rows one call looks at. A row whose checksum is wrong is
