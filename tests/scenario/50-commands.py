@@ -123,13 +123,6 @@ def commands_recorded(case, matapalo):
     case.check(replies[0][0] >= 59, "reply events: %d" % replies[0][0])
 
 
-def fallback(case, matapalo):
-    """Given to nobody, the legacy may answer: after the reply's time."""
-    answer = fetch(matapalo.port, "POST", "/maybe", b"{}")
-    case.equal(answer.status, 200, "fallback of a command")
-    case.equal(answer.get("Origin-Name"), "legacy", "the legacy answered")
-
-
 def killed_before_ack(case, matapalo):
     begun, go = case.path("begun"), case.path("go")
     handler = HANG % {"begun": begun, "go": go}
@@ -252,8 +245,7 @@ def scenario(case):
                 "method": "POST", "path": "/orders"},
              "stage": "migrated", "target": "orders"},
             {"name": "maybe", "match": {"path": "/maybe"},
-             "stage": "migrated", "target": "unheard",
-             "on_failure": "legacy"}]}
+             "stage": "migrated", "target": "unheard"}]}
     matapalo = case.matapalo(rules=case.rules(rules), workers=2)
     nobody_there(case, matapalo)
     consumer = case.consume(matapalo, "orders", ANSWER,
@@ -263,7 +255,6 @@ def scenario(case):
     answered(case, matapalo.port)
     nobody_elses(case, matapalo.port)
     commands_recorded(case, matapalo)
-    fallback(case, matapalo)
     tail(case, matapalo)
     killed_before_ack(case, matapalo)
     dead_letters(case, matapalo)
