@@ -130,7 +130,7 @@ write_groups(const struct cJSON *s, struct buf *out)
 	table_init(&t, heads, ARRAY_SIZE(heads));
 	for (; list; list = payload_next(list)) {
 		table_cell(&t, "%s", string_at(list, "/name"));
-		table_cell(&t, "%" PRId64, number_at(list, "/lag"));
+		table_cell(&t, "%" PRId64, number_at(list, "/lag_events"));
 		table_cell(&t, "%.1f",
 			   payload_number(payload_at(list, "/lag_seconds"), 0));
 		table_cell(&t, "%" PRId64, number_at(list, "/in_flight"));

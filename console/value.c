@@ -70,6 +70,33 @@ value_count(const char *text, unsigned max, unsigned *count, struct error *err)
 	return 0;
 }
 
+int
+value_sequence(const char *text, int64_t *sequence, struct error *err)
+{
+	uint64_t n;
+	const char *rest = take_digits(text, INT64_MAX / 16, &n);
+
+	if (!rest || *rest || !n)
+		return error_set(err, "`%s' is not a number from 1", text);
+	*sequence = (int64_t)n;
+	return 0;
+}
+
+int
+value_position(const char *text, int64_t *sequence, struct error *err)
+{
+	if (!strcmp(text, "oldest"))
+		*sequence = VALUE_OLDEST;
+	else if (!strcmp(text, "now"))
+		*sequence = VALUE_NOW;
+	else if (value_sequence(text, sequence, NULL))
+		return error_set(err,
+				 "`%s' is neither a sequence nor oldest nor "
+				 "now",
+				 text);
+	return 0;
+}
+
 static int
 check_socket_path(const char *path, struct error *err)
 {

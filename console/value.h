@@ -4,6 +4,7 @@
 #define CONSOLE_VALUE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/error.h"
@@ -16,6 +17,14 @@ MUST_CHECK int value_duration(const char *text, unsigned *ms,
 			      struct error *err);
 MUST_CHECK int value_count(const char *text, unsigned max, unsigned *count,
 			   struct error *err);
+/* value_sequence: an event's or a dead letter's number, from 1. */
+MUST_CHECK int value_sequence(const char *text, int64_t *sequence,
+			      struct error *err);
+/* value_position: "oldest", "now" or an event's number. */
+#define VALUE_OLDEST 0
+#define VALUE_NOW (-1)
+MUST_CHECK int value_position(const char *text, int64_t *sequence,
+			      struct error *err);
 /* value_address checks the form "ADDR:PORT" or "unix:PATH" only; whether it
  * can be bound is for the one who binds. */
 MUST_CHECK int value_address(const char *text, struct error *err);

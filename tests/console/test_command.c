@@ -75,6 +75,32 @@ static const struct usage usages[] = {
 	  1,
 	  "matapalo: status: no matapalo runs on /nonexistent: there is no "
 	  "run.json; is --data right?\n" },
+	{ { "matapalo", "tail", "--from", "yesterday" },
+	  2,
+	  "matapalo: tail: --from: `yesterday' is neither a sequence nor "
+	  "oldest nor now\n" },
+	{ { "matapalo", "consume", "--group", "g" },
+	  2,
+	  "matapalo: consume: --group NAME and --exec COMMAND are needed\n" },
+	{ { "matapalo", "consume", "--group", "g", "--exec", "x", "--from=0" },
+	  2,
+	  "matapalo: consume: --from: `0' is neither a sequence nor oldest "
+	  "nor now\n" },
+	{ { "matapalo", "consume", "--group=g", "--exec=x", "--timeout=1" },
+	  2,
+	  "matapalo: consume: --timeout: `1' is not a time: write a number "
+	  "and ms, s, m or h (250ms, 3s, 2m), at most 24h\n" },
+	{ { "matapalo", "consume", "--group=g", "--exec=x", "--data=/none" },
+	  1,
+	  "matapalo: consume: no matapalo runs on /none: there is no "
+	  "run.json; is --data right?\n" },
+	{ { "matapalo", "dlq", "purge" },
+	  2,
+	  "matapalo: dlq: `purge' is unknown: list, show or redrive\n" },
+	{ { "matapalo", "dlq", "redrive", "all" },
+	  2,
+	  "matapalo: dlq: which? usage: matapalo dlq redrive ID|all --group "
+	  "NAME\n" },
 	{ { "matapalo", "run" },
 	  2,
 	  "matapalo: what shall stand behind matapalo? Give --legacy URL or "

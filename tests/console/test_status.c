@@ -36,7 +36,7 @@ START_TEST(test_whole)
 		 "\"matapalo_exchanges_recorded_total\":7,"
 		 "\"matapalo_exchanges_dropped_total{reason=\\\"x\\\"}\":2,"
 		 "\"matapalo_zero_total\":0},"
-		 "\"bus\":{\"groups\":[{\"name\":\"orders\",\"lag\":5,"
+		 "\"bus\":{\"groups\":[{\"name\":\"orders\",\"lag_events\":5,"
 		 "\"lag_seconds\":1.25,\"in_flight\":1,\"retrying\":2,"
 		 "\"dead\":3,\"consumers\":4}]},"
 		 "\"shadow\":{\"rules\":[{\"rule\":\"product\","
