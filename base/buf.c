@@ -68,17 +68,6 @@ buf_adds(struct buf *b, const char *s)
 }
 
 void
-buf_addc(struct buf *b, char c)
-{
-	char *to = buf_reserve(b, 1);
-
-	if (!to)
-		return;
-	*to = c;
-	b->len++;
-}
-
-void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap, again;

@@ -22,12 +22,25 @@ struct buf {
 
 void buf_add(struct buf *b, const void *data, size_t n);
 void buf_adds(struct buf *b, const char *s);
-void buf_addc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void buf_add_u64(struct buf *b, uint64_t v);
 /* buf_reserve returns room for n more bytes at the end, NULL on failure;
  * the caller advances `len` by what it wrote. */
 char *buf_reserve(struct buf *b, size_t n);
+/* Inline: most of JSON's structure is single characters. */
+static inline void
+buf_addc(struct buf *b, char c)
+{
+	char *to = b->data + b->len;
+
+	if (UNLIKELY(b->failed || b->limit_bytes || b->len + 1 >= b->cap)) {
+		to = buf_reserve(b, 1);
+		if (!to)
+			return;
+	}
+	*to = c;
+	b->len++;
+}
 /* buf_str NUL-terminates (not counted in len) and lends the string; never
  * NULL ("" when failed or empty). */
 const char *buf_str(struct buf *b);

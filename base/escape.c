@@ -47,19 +47,23 @@ plain_prefix(const char *p)
 	return care ? (unsigned)__builtin_ctzll(care) / 8u : WORD;
 }
 
+static inline bool
+stride_is_plain(const char *p)
+{
+	uint64_t care = 0;
+
+	for (unsigned i = 0; i < STRIDE; i += WORD)
+		care |= care_bits(load_word(p + i));
+	return care == 0;
+}
+
 /* Copies as many whole strides of plain bytes as there are. */
 static size_t
 copy_plain(char *to, const char *p, size_t n)
 {
 	size_t done = 0;
 
-	while (n - done >= STRIDE) {
-		uint64_t care = 0;
-
-		for (unsigned i = 0; i < STRIDE; i += WORD)
-			care |= care_bits(load_word(p + done + i));
-		if (care)
-			break;
+	while (n - done >= STRIDE && stride_is_plain(p + done)) {
 		memcpy(to + done, p + done, STRIDE);
 		done += STRIDE;
 	}
@@ -252,11 +256,23 @@ escape_quoted(struct buf *out, struct span s)
 	buf_addc(out, '"');
 }
 
-/* Eight ASCII bytes without NUL at once; the rest one character a turn. */
+/* How many whole strides from p on need no care at all. */
+static size_t
+skip_plain(const char *p, size_t n)
+{
+	size_t done = 0;
+
+	while (n - done >= STRIDE && stride_is_plain(p + done))
+		done += STRIDE;
+	return done;
+}
+
+/* Strides of plain text at once, then words; the rest one character a
+ * turn. */
 bool
 json_is_utf8(struct span s)
 {
-	size_t i = 0;
+	size_t i = skip_plain(s.at, s.len);
 
 	while (i < s.len) {
 		unsigned n = 0;
