@@ -61,7 +61,7 @@ connect_to(const char *url)
 }
 
 /* Returns the answer, parsed; NULL when the bus refused (text in refusal). */
-static char refusal[ERROR_TEXT_MAX];
+static _Thread_local char refusal[ERROR_TEXT_MAX];
 
 static struct cJSON *
 ask(struct bus_client *c, const char *request)
