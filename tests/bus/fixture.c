@@ -33,7 +33,7 @@ append_apply(struct journal_item *item, struct journal_tx *tx)
 		.subject = span_of(a->subject),
 		.partition_key = span_of(a->key),
 		.correlation = span_of(a->correlation),
-		.data = SPAN_LITERAL("{\"n\":1}"),
+		.data = SPAN_LITERAL("{\"request\":{}}"),
 	};
 
 	return journal_tx_append(tx, &e, &a->sequence);

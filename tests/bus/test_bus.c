@@ -748,7 +748,7 @@ START_TEST(subscriber_fetches_and_acks)
 	ck_assert(span_is(batch.events[2].row.type, "a.v1"));
 	ck_assert(span_is(batch.events[2].row.subject, "2"));
 	ck_assert(span_is(batch.events[1].row.partition_key, "k1"));
-	ck_assert(span_is(batch.events[1].row.data, "{\"n\":1}"));
+	ck_assert(span_is(batch.events[1].row.data, "{\"request\":{}}"));
 	ck_assert_uint_eq(batch.events[0].attempt, 1);
 	bus_ack(s, batch.events[0].row.sequence);
 	bus_nak(s, batch.events[1].row.sequence, 1, "not yet");
