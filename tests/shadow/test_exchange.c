@@ -86,8 +86,8 @@ static const char *const unanswered[] = {
 	/* aborted; no answer; matapalo's own 502 */
 	"\"response\":{\"status\":200},\"outcome\":\"aborted\"",
 	"\"outcome\":\"unknown\"",
-	"\"response\":{\"status\":502},\"outcome\":\"response\","
-	"\"answered_by\":\"matapalo\"",
+	("\"response\":{\"status\":502},\"outcome\":\"response\","
+	 "\"answered_by\":\"matapalo\""),
 };
 
 START_TEST(knows_when_nobody_answered)
@@ -108,8 +108,8 @@ END_TEST
 
 static const char *const unreadable[] = {
 	"", "[]", "{\"request\":{}}", "{",
-	"{\"request\":{\"method\":\"GET\",\"target\":\"/\","
-	"\"body_base64\":\"!\"}}",
+	("{\"request\":{\"method\":\"GET\",\"target\":\"/\","
+	 "\"body_base64\":\"!\"}}"),
 };
 
 START_TEST(says_which_event_is_unreadable)
