@@ -161,9 +161,9 @@ stage_publish(struct stage *s, const struct stage_exchange *x)
 	return text;
 }
 
-void
-stage_publish_event(struct stage *s, const char *type,
-		    const char *correlation, const char *data)
+static void
+publish_event(struct stage *s, const char *type, const char *correlation,
+	      const char *extensions, const char *data)
 {
 	publish(s, &(struct journal_event){
 		.id = id_make(),
@@ -171,21 +171,47 @@ stage_publish_event(struct stage *s, const char *type,
 		.type = span_of(type),
 		.source = SPAN_LITERAL("urn:matapalo:test"),
 		.correlation = span_of(correlation),
+		.extensions = span_of(extensions),
 		.data = span_of(data),
 	});
+}
+
+void
+stage_publish_event(struct stage *s, const char *type,
+		    const char *correlation, const char *data)
+{
+	publish_event(s, type, correlation, "", data);
+}
+
+static void
+publish_reply(struct stage *s, const char *correlation,
+	      const char *extensions, int status, const char *json)
+{
+	struct buf data = { 0 };
+
+	buf_printf(&data, "{\"status\":%d,\"headers\":{\"content-type\":"
+		   "\"application/json\"},\"json\":%s}", status, json);
+	publish_event(s, "matapalo.reply.v1", correlation, extensions,
+		      buf_str(&data));
+	buf_fini(&data);
 }
 
 void
 stage_reply(struct stage *s, const char *correlation, int status,
 	    const char *json)
 {
-	struct buf data = { 0 };
+	publish_reply(s, correlation, "", status, json);
+}
 
-	buf_printf(&data, "{\"status\":%d,\"headers\":{\"content-type\":"
-		   "\"application/json\"},\"json\":%s}", status, json);
-	stage_publish_event(s, "matapalo.reply.v1", correlation,
-			    buf_str(&data));
-	buf_fini(&data);
+void
+stage_reply_to(struct stage *s, const char *correlation, const char *cause,
+	       int status, const char *json)
+{
+	char extensions[64];
+
+	snprintf(extensions, sizeof(extensions), "\"causationid\":\"%s\"",
+		 cause);
+	publish_reply(s, correlation, extensions, status, json);
 }
 
 /* ---- looking ---- */

@@ -38,6 +38,9 @@ void stage_publish_event(struct stage *s, const char *type,
 /* stage_reply publishes a reply event for that exchange. */
 void stage_reply(struct stage *s, const char *correlation, int status,
 		 const char *json);
+/* stage_reply_to names the command's event as the cause. */
+void stage_reply_to(struct stage *s, const char *correlation,
+		    const char *cause, int status, const char *json);
 
 /* stage_count counts events of a type, now. */
 size_t stage_count(struct stage *s, const char *type);

@@ -111,6 +111,39 @@ START_TEST(a_second_reply_changes_nothing)
 }
 END_TEST
 
+/* Both wait when the shadow comes back: the first is not settled yet when
+ * the second is read. */
+START_TEST(two_replies_at_once_are_one_verdict)
+{
+	const char *id = place_order();
+
+	stage_await_count(&stage, COMMAND, 1);
+	shadow_stop(&stage.shadow);
+	stage_reply(&stage, id, 200, "{\"id\":7}");
+	stage_reply(&stage, id, 200, "{\"id\":8}");
+	stage_shadow(&stage, &rule, 1);
+	stage_await_number(&stage, "/unmatched_replies", 1);
+	ck_assert_int_eq(outcome_of(id), SHADOW_MATCH);
+	stage_await_number(&stage, "/waiting_for_replies", 0);
+	ck_assert_uint_eq(stage_verdicts_of(&stage, id), 1);
+}
+END_TEST
+
+/* The live route of the same exchange was a command, too. */
+START_TEST(the_reply_to_another_command_is_not_ours)
+{
+	const char *id = place_order();
+
+	stage_await_count(&stage, COMMAND, 1);
+	stage_reply_to(&stage, id, "01890a5d-ac96-774b-bcce-b302099a8057",
+		       200, "{\"id\":8}");
+	stage_await_number(&stage, "/unmatched_replies", 1);
+	ck_assert_int_eq(stage_number(&stage, "/waiting_for_replies"), 1);
+	stage_reply(&stage, id, 200, "{\"id\":7}");
+	ck_assert_int_eq(outcome_of(id), SHADOW_MATCH);
+}
+END_TEST
+
 START_TEST(foreign_replies_are_left_alone)
 {
 	const char *id = place_order();
@@ -239,6 +272,8 @@ case_replies(void)
 	tcase_add_test(t, the_command_is_published);
 	tcase_add_test(t, replies_join_in_any_order);
 	tcase_add_test(t, a_second_reply_changes_nothing);
+	tcase_add_test(t, two_replies_at_once_are_one_verdict);
+	tcase_add_test(t, the_reply_to_another_command_is_not_ours);
 	tcase_add_test(t, foreign_replies_are_left_alone);
 	tcase_add_test(t, no_reply_is_a_failure_and_a_late_one_is_too_late);
 	tcase_add_test(t, an_unreadable_reply_is_a_failure);
