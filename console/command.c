@@ -276,7 +276,7 @@ command_print(struct buf *text)
 		fprintf(stderr, "matapalo: no memory for the output\n");
 		return COMMAND_FAILED;
 	}
-	if (fwrite(text->data, 1, text->len, stdout) != text->len ||
+	if (fwrite(buf_str(text), 1, text->len, stdout) != text->len ||
 	    fflush(stdout)) {
 		perror("matapalo: standard output");
 		return COMMAND_FAILED;

@@ -86,8 +86,8 @@ static const char *const odd[] = {
 	"{\"rules\":{\"list\":{}},\"bus\":{\"groups\":[1,null,[]]}}",
 	"{\"rules\":{\"list\":[1,{\"name\":2,\"answered\":[]}]}}",
 	"{\"listen\":{\"a\":1},\"uptime_s\":-5,\"pid\":\"x\"}",
-	"{\"shadow\":{\"rules\":[{\"rule\":1,\"samples\":\"many\"}]},"
-	"\"rules\":{\"list\":[{\"name\":\"a\"}]}}",
+	("{\"shadow\":{\"rules\":[{\"rule\":1,\"samples\":\"many\"}]},"
+	 "\"rules\":{\"list\":[{\"name\":\"a\"}]}}"),
 };
 
 START_TEST(test_odd)
