@@ -15,6 +15,7 @@ class Server(ThreadingHTTPServer):
 def make_handler(name, routes):
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
         server_version = name
 
         def answer(self):

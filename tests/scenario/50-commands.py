@@ -151,10 +151,16 @@ def group_of(matapalo, name):
 
 def settled(matapalo, name):
     group = group_of(matapalo, name)
-    if group and group["lag"] == 0 and group["in_flight"] == 0 and \
+    if group and group["lag_events"] == 0 and group["in_flight"] == 0 and \
             group["retrying"] == 0:
         return group
     return None
+
+
+def listed(case, matapalo):
+    out = matapalo.command("dlq", "list", "--json")
+    case.equal(out.returncode, 0, "dlq list: " + out.stderr)
+    return [json.loads(line) for line in out.stdout.splitlines()]
 
 
 def dead_letters(case, matapalo):
@@ -172,12 +178,9 @@ def dead_letters(case, matapalo):
     case.equal(lines(tried).count("GET /poison"), 2, "attempts, exactly")
     for path in ("GET /good-1", "GET /good-2", "GET /good-3"):
         case.equal(lines(tried).count(path), 1, "others are not held up")
+    letters = lib.wait_for(lambda: listed(case, matapalo), "dlq list")
     out = matapalo.command("dlq", "list")
-    case.equal(out.returncode, 0, "dlq list: " + out.stderr)
     case.check("billing" in out.stdout, "it names the group: " + out.stdout)
-    listed = json.loads(matapalo.command("dlq", "list", "--json").stdout)
-    letters = listed if isinstance(listed, list) else next(
-        v for v in listed.values() if isinstance(v, list))
     case.equal(len(letters), 1, "one dead letter")
     case.equal(letters[0]["attempts"], 2, "attempts in the dead letter")
     case.check(letters[0]["reason"], "its reason")
@@ -188,7 +191,8 @@ def dead_letters(case, matapalo):
 
 def redriven(case, matapalo, letter, tried, cure):
     touch(cure)
-    out = matapalo.command("dlq", "redrive", str(letter["id"]))
+    out = matapalo.command("dlq", "redrive", str(letter["id"]), "--group",
+                           "billing")
     case.equal(out.returncode, 0, "dlq redrive: " + out.stderr)
     lib.wait_for(lambda: lines(tried).count("GET /poison") == 3,
                  "the redriven event")

@@ -122,13 +122,19 @@ def unsafe_methods(case, matapalo, candidate):
     case.equal(bodies, {b'{"a": 1}'}, "the copy's body")
 
 
+def timed(case, matapalo, path):
+    start = time.monotonic()
+    call_all(case, matapalo.port, path)
+    return time.monotonic() - start
+
+
 def failing_candidate(case, matapalo):
     """A candidate that is down or hung costs the caller nothing."""
-    start = time.monotonic()
-    call_all(case, matapalo.port, "/hung")
-    call_all(case, matapalo.port, "/down")
-    took = time.monotonic() - start
-    case.check(took < 3, "%d calls took %.1f s" % (2 * CALLS, took))
+    healthy = timed(case, matapalo, "/same")
+    for path in ("/hung", "/down"):
+        took = timed(case, matapalo, path)
+        case.check(took < 3 * healthy + 0.5, "%s: %d calls took %.2f s, "
+                   "with a healthy one %.2f s" % (path, CALLS, took, healthy))
     lib.wait_for(lambda: verdict(matapalo, "down")["samples"] >= CALLS or
                  verdict(matapalo, "down").get("failures", 0) > 0,
                  "verdicts on a failing candidate")
