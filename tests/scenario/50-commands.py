@@ -241,15 +241,11 @@ def scenario(case):
         "targets": {
             "legacy": {"url": origin.url},
             "orders": {"command": COMMAND,
-                       "reply_within": "%ds" % REPLY_WITHIN},
-            "unheard": {"command": "shop.unheard.v1",
-                        "reply_within": "300ms"}},
+                       "reply_within": "%ds" % REPLY_WITHIN}},
         "rules": [
             {"name": "place-order", "match": {
                 "method": "POST", "path": "/orders"},
-             "stage": "migrated", "target": "orders"},
-            {"name": "maybe", "match": {"path": "/maybe"},
-             "stage": "migrated", "target": "unheard"}]}
+             "stage": "migrated", "target": "orders"}]}
     matapalo = case.matapalo(rules=case.rules(rules), workers=2)
     nobody_there(case, matapalo)
     consumer = case.consume(matapalo, "orders", ANSWER,
