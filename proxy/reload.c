@@ -183,6 +183,8 @@ publish_shadow(struct run *r, struct rules *rules)
 			plan_rule(&m->list[plan.count++], u, u->shadow);
 	}
 	plan.rules = m->list;
+	plan.redact = &rules->redact;
+	plan.key = &r->key;
 	plan.release = plan_release;
 	plan.arg = m;
 	shadow_set_plan(r->shadow, &plan);
@@ -220,6 +222,7 @@ reload_publish(struct run *r)
 {
 	struct rules *rules = rules_holder_get(&r->proxy.rules, NULL);
 
+	bus_set_redact(r->proxy.bus, &rules->redact);
 	publish_shadow(r, rules);
 	publish_adapters(r, rules);
 	rules_unref(&rules);

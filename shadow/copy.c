@@ -106,7 +106,10 @@ shadow_copy_init(struct shadow_copy *c, const struct shadow_exchange *x,
 		 const struct shadow_rule *rule, struct error *err)
 {
 	memset(c, 0, sizeof(*c));
-	if (write_url(&c->url, rule->url, x->target, err) != 0)
+	/* Over a socket the authority is a formality; Host is the caller's. */
+	if (write_url(&c->url, rule->unix_path ? "http://localhost"
+					       : rule->url,
+		      x->target, err) != 0)
 		return -1;
 	if (copy_fields(c, x) != 0)
 		return error_set(err, "no memory for header fields");

@@ -65,6 +65,23 @@ START_TEST(goes_to_the_candidate_only)
 }
 END_TEST
 
+START_TEST(a_socket_takes_the_place_of_the_authority)
+{
+	const struct shadow_rule rule = { .name = "r", .target = "c",
+					  .url = "unix:/run/c.sock",
+					  .unix_path = "/run/c.sock" };
+	struct shadow_exchange *x = exchange("/a", "");
+	struct shadow_copy c;
+
+	ck_assert_int_eq(shadow_copy_init(&c, x, &rule, NULL), 0);
+	ck_assert_str_eq(c.request.url, "http://localhost/a");
+	ck_assert_str_eq(c.request.unix_path, "/run/c.sock");
+	ck_assert_str_eq(c.request.host, "shop");
+	shadow_copy_fini(&c);
+	shadow_exchange_free(&x);
+}
+END_TEST
+
 static size_t
 count_of(const struct shadow_copy *c, const char *name)
 {
@@ -163,6 +180,7 @@ case_copy(void)
 
 	tcase_add_loop_test(t, goes_to_the_candidate_only, 0,
 			    ARRAY_SIZE(urls));
+	tcase_add_test(t, a_socket_takes_the_place_of_the_authority);
 	tcase_add_test(t, is_marked_and_traced);
 	tcase_add_test(t, state_of_an_invalid_trace_is_dropped);
 	tcase_add_test(t, commands_are_events_with_a_waiting_pair);
