@@ -247,6 +247,7 @@ journal_writer_main(void *journal)
 	struct batch b;
 	bool last;
 
+	(void)pthread_setname_np(pthread_self(), "journal");
 	for (;;) {
 		/* Read before draining: what came before the stop is done. */
 		last = atomic_load(&j->stopping);

@@ -276,6 +276,10 @@ worker_main(void *arg)
 {
 	struct worker *w = arg;
 	bool told = false;
+	char name[16];		/* seen in top -H and in profiles */
+
+	snprintf(name, sizeof(name), "worker-%u", w->index);
+	(void)pthread_setname_np(pthread_self(), name);
 
 	/* Stays until it is told a second time: by `abandon`. */
 	while (!atomic_load(&w->proxy->abandon)) {
