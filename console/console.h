@@ -33,8 +33,10 @@ struct console_settings {
 	const char *settings;		/* the settings file read, or NULL */
 };
 
-/* console_main runs every command but `run` and `--help`... of `run` it parses
- * the settings and calls run(settings). Returns the exit status. */
+/* console_main runs the command that argv names; of `run` it parses the
+ * settings, which live for the call, and calls run(settings). Returns the
+ * exit status: 0; 1, the answer is no or it went wrong; 2, wrong usage or an
+ * unusable file. Main thread, before any other. */
 int console_main(int argc, char **argv,
 		 int (*run)(const struct console_settings *s));
 

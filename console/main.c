@@ -6,10 +6,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "config.h"
+#include "base/digest.h"
 #include "console/command.h"
 #include "console/settings.h"
 #include "console/value.h"
+
+#include "config.h"
 
 /* The program's own options are commands, too. */
 static const char *
@@ -136,6 +138,9 @@ console_main(int argc, char **argv, int (*run)(const struct console_settings *))
 	const struct command_row *row;
 	struct buf out CLEANUP(buf_fini) = { 0 };
 
+	/* Shares, ids and tokens of the commands need it; `run' may do it
+	 * again. */
+	digest_start();
 	if (argc < 2) {
 		command_write_overview(&out);
 		fputs(buf_str(&out), stderr);

@@ -59,7 +59,7 @@ write_cell(const struct table *t, size_t column, const char *text,
 	bool right = t->heads[column][0] == '>';
 	bool last = column + 1 == t->columns;
 
-	if (column)
+	if (column && !(last && !*text))
 		buf_adds(out, "  ");
 	for (size_t i = 0; right && i < pad; i++)
 		buf_addc(out, ' ');

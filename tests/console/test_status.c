@@ -58,7 +58,7 @@ START_TEST(test_whole)
 		"product  shadow  catalog      1200    1199       0    1  "
 		"     1  99.91 % of 1000, at least 99.71 %\n"
 		"default  mirror                  0       0       0    0  "
-		"     0  \n"
+		"     0\n"
 		"\n"
 		"GROUP   LAG  SECONDS  IN FLIGHT  RETRYING  DEAD  CONSUMERS\n"
 		"orders    5      1.2          1         2     3          4\n"
