@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -462,6 +463,185 @@ START_TEST(read_is_a_tail)
 }
 END_TEST
 
+/* ---- many consumers ---- */
+
+enum { CROWD = 8, CROWD_EVENTS = 800, CROWD_KEYS = 7 };
+
+static struct crowd {
+	pthread_mutex_t lock;
+	int64_t newest[CROWD_KEYS];	/* first deliveries, by key */
+	bool done[CROWD_EVENTS + 1];
+	int left;
+	int inversions, lost;
+} crowd = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void
+crowd_note(const struct cJSON *deliveries)
+{
+	pthread_mutex_lock(&crowd.lock);
+	for (const struct cJSON *d = payload_first(deliveries); d;
+	     d = payload_next(d)) {
+		int64_t s = number(d, "/sequence");
+		int64_t *newest = &crowd.newest[(s - 1) % CROWD_KEYS];
+
+		if (number(d, "/attempt") > 1)
+			continue;
+		crowd.inversions += s <= *newest;
+		*newest = s;
+	}
+	pthread_mutex_unlock(&crowd.lock);
+}
+
+static size_t
+crowd_write_acks(const struct cJSON *deliveries, char *out)
+{
+	char *at = out;
+
+	pthread_mutex_lock(&crowd.lock);
+	for (const struct cJSON *d = payload_first(deliveries); d;
+	     d = payload_next(d)) {
+		int64_t s = number(d, "/sequence");
+
+		at += sprintf(at, "%s%lld", at == out ? "" : ",",
+			      (long long)s);
+		crowd.left -= !crowd.done[s];
+		crowd.done[s] = true;
+	}
+	pthread_mutex_unlock(&crowd.lock);
+	return (size_t)(at - out);
+}
+
+static bool
+crowd_is_done(void)
+{
+	bool done;
+
+	pthread_mutex_lock(&crowd.lock);
+	done = crowd.left == 0;
+	pthread_mutex_unlock(&crowd.lock);
+	return done;
+}
+
+/* Takes, and settles with the next fetch; now and then it goes away with
+ * what it has. */
+static void *
+crowd_main(void *arg)
+{
+	unsigned me = (unsigned)(uintptr_t)arg, seed = me, life = 0;
+	struct bus_client *c = connect_to(ipc);
+	char request[2048], acks[1024] = "";
+
+	while (!crowd_is_done()) {
+		struct cJSON *p;
+
+		snprintf(request, sizeof(request),
+			 "{\"op\":\"fetch\",\"group\":\"g\",\"max\":9,"
+			 "\"consumer\":\"c%u-%u\",\"wait_ms\":100,"
+			 "\"backoff_ms\":[1],\"max_attempts\":100,"
+			 "\"acks\":[%s]}", me, life, acks);
+		p = must(c, request);
+		acks[0] = '\0';
+		crowd_note(payload_at(p, "/events"));
+		if (rand_r(&seed) % 40 == 0) {
+			bus_client_close(&c);
+			c = connect_to(bus_url(bus, life++ % 2));
+		} else {
+			crowd_write_acks(payload_at(p, "/events"), acks);
+		}
+		payload_free(&p);
+	}
+	snprintf(request, sizeof(request), "{\"op\":\"ack\",\"group\":\"g\","
+		 "\"consumer\":\"c%u-%u\",\"sequences\":[%s]}", me, life, acks);
+	payload_free(&(struct cJSON *){ must(c, request) });
+	bus_client_close(&c);
+	return NULL;
+}
+
+static bool
+group_is_idle(void *arg)
+{
+	struct cJSON *p = must(arg, "{\"op\":\"groups\"}");
+	bool idle = number(p, "/groups/0/in_flight") == 0;
+
+	payload_free(&p);
+	return idle;
+}
+
+START_TEST(eight_consumers_some_of_whom_go)
+{
+	pthread_t threads[CROWD];
+	struct bus_client *c;
+
+	crowd.left = CROWD_EVENTS;
+	fixture_append_many(&fx, "a.v1", CROWD_EVENTS, CROWD_KEYS);
+	for (uintptr_t i = 0; i < CROWD; i++)
+		pthread_create(&threads[i], NULL, crowd_main, (void *)i);
+	for (size_t i = 0; i < CROWD; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(crowd.inversions, 0);
+	c = connect_to(ipc);
+	fixture_await(group_is_idle, c, "end of all leases");
+	bus_client_close(&c);
+}
+END_TEST
+
+/* ---- a journal that cannot write ---- */
+
+static void
+limit_files(rlim_t bytes)
+{
+	struct rlimit limit;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static bool
+publish_works(void *arg)
+{
+	struct cJSON *p = ask(arg, "{\"op\":\"publish\",\"type\":\"a.v1\"}");
+	bool works = p;
+
+	payload_free(&p);
+	return works;
+}
+
+START_TEST(unwritable_journal_is_said)
+{
+	static const char again[] =
+		"{\"op\":\"publish\",\"type\":\"a.v1\",\"id\":"
+		"\"018f0000-0000-7000-8000-000000000001\"}";
+	struct bus_client *c = connect_to(ipc);
+	struct cJSON *p;
+
+	signal(SIGXFSZ, SIG_IGN);
+	fixture_append_many(&fx, "a.v1", 2, 0);
+	p = must(c, "{\"op\":\"fetch\",\"group\":\"g\",\"consumer\":\"c\"}");
+	payload_free(&p);
+	limit_files(1);
+	ck_assert_ptr_null(ask(c, again));
+	ck_assert_msg(strstr(refusal, "unavailable"), "%s", refusal);
+	p = must(c, "{\"op\":\"ack\",\"group\":\"g\",\"consumer\":\"c\","
+		    "\"sequences\":[1,2]}");
+	payload_free(&p);
+	ck_assert_ptr_null(ask(c, again));
+	limit_files(RLIM_INFINITY);
+	fixture_await(publish_works, c, "journal that writes again");
+	p = must(c, again);	/* it was not taken for done */
+	ck_assert_int_gt(number(p, "/sequence"), 2);
+	payload_free(&p);
+	bus_client_close(&c);
+	bus_close(&bus);	/* the acks are saved now */
+	start();
+	c = connect_to(ipc);
+	p = must(c, "{\"op\":\"fetch\",\"group\":\"g\",\"consumer\":\"c\"}");
+	ck_assert_int_gt(number(p, "/events/0/sequence"), 2);
+	payload_free(&p);
+	bus_client_close(&c);
+}
+END_TEST
+
 /* ---- commands ---- */
 
 struct delivery {
@@ -865,6 +1045,38 @@ START_TEST(recovery_closes_each_open_exchange_once)
 }
 END_TEST
 
+/* The socket's file is still there after a kill. */
+START_TEST(ipc_file_of_a_killed_process)
+{
+	struct bus_client *c;
+	pid_t pid;
+	int told[2];
+	char byte;
+
+	bus_close(&bus);
+	journal_close(&fx.journal);
+	ck_assert_int_eq(pipe(told), 0);
+	pid = fork();
+	if (pid == 0) {
+		execl("/proc/self/exe", "server", ipc, fx.path,
+		      (told[1] == 1 || dup2(told[1], 1) == 1) ? "serve" : "",
+		      (char *)NULL);
+		_exit(127);
+	}
+	close(told[1]);
+	ck_assert_int_eq(read(told[0], &byte, 1), 1);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	close(told[0]);
+	ck_assert_int_eq(access(ipc + 6, F_OK), 0);
+	fixture_reopen(&fx);
+	start();
+	c = connect_to(ipc);
+	ck_assert_int_eq(ask_number(c, "{\"op\":\"hello\"}", "/protocol"), 1);
+	bus_client_close(&c);
+}
+END_TEST
+
 START_TEST(groups_survive_a_restart)
 {
 	struct bus_client *c = connect_to(ipc);
@@ -909,6 +1121,26 @@ consume_and_hang(const char *url, const char *request)
 		pause();
 }
 
+/* A server that is killed: likewise. */
+static int
+serve_and_hang(const char *url, const char *path)
+{
+	const struct journal_options jo = { .path = path };
+	const char *const urls[] = { url, NULL };
+	const struct bus_options bo = { urls, &source };
+	struct error err = { 0 };
+	struct journal *j;
+
+	digest_start();
+	j = journal_open(&jo, &err);
+	if (!j || !bus_open(j, &bo, &err) || write(1, "x", 1) != 1) {
+		fprintf(stderr, "%s\n", err.text);
+		return 1;
+	}
+	for (;;)
+		pause();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -919,6 +1151,8 @@ main(int argc, char **argv)
 
 	if (argc == 3)
 		return consume_and_hang(argv[1], argv[2]);
+	if (argc == 4)
+		return serve_and_hang(argv[1], argv[2]);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, hello_on_ipc_and_tcp);
@@ -940,7 +1174,10 @@ main(int argc, char **argv)
 	tcase_add_test(t, subscriber_fetches_and_acks);
 	tcase_add_test(t, stop_wakes_a_blocked_fetch);
 	tcase_add_test(t, recovery_closes_each_open_exchange_once);
+	tcase_add_test(t, ipc_file_of_a_killed_process);
 	tcase_add_test(t, groups_survive_a_restart);
+	tcase_add_test(t, eight_consumers_some_of_whom_go);
+	tcase_add_test(t, unwritable_journal_is_said);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
