@@ -124,6 +124,7 @@ static const struct {
 	{ RESPONSE_BODY, "text/event-stream", NULL,
 	  "data: {\"password\":\"%s\"}\n\n" },
 	{ RESPONSE_BODY, "application/json", "gzip", "not gzip but %s" },
+	{ RESPONSE_BODY, "text/plain", "br", "what may be in it? %s" },
 	{ RESPONSE_BODY, NULL, NULL, "[]{\"password\":\"%s\"}" },
 };
 
