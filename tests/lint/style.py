@@ -118,8 +118,11 @@ def check_source(path):
     if not path.endswith((".c", ".h")):
         return []
     if len(lines) - 1 > FILE_MOST:
-        tree.problem(path, 1, "%d lines, %d at most; split it"
-                     % (len(lines) - 1, FILE_MOST))
+        # A long list of tests is still read one test at a time.
+        tell = tree.warning if path.startswith("tests/") else (
+            lambda text: tree.problem(path, 1, text))
+        tell("%s: %d lines, %d at most; split it"
+             % (path, len(lines) - 1, FILE_MOST))
     if path.endswith(".h") and len(lines) - 1 > HEADER_MOST:
         tree.warning("%s: %d lines, headers should stay below %d"
                      % (path, len(lines) - 1, HEADER_MOST))
