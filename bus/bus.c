@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The bus as a whole: its parts, its bell, and the thread that keeps time. */
-#include "bus/internal.h"
+#include "bus/bus.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/invariant.h"
+#include "bus/internal.h"
 
 /* ---- the bell ---- */
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The engine as a whole: start, groups, consumers, time, end. */
-#include "bus/group.h"
+#include "bus/groups.h"
 
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "bus/group.h"
 
 /* ---- start and end ---- */
 

@@ -281,15 +281,16 @@ static char *
 bound_url(nng_listener l, const char *url)
 {
 	int port = 0;
+	size_t size = strlen(url) + 8;
 	char *out;
 
 	if (strncmp(url, "tcp", 3) != 0 ||
 	    nng_listener_get_int(l, NNG_OPT_TCP_BOUND_PORT, &port) != 0)
 		return strdup(url);
-	out = malloc(strlen(url) + 8);
+	out = malloc(size);
 	if (out)
-		sprintf(out, "%.*s:%d", (int)(strrchr(url, ':') - url), url,
-			port);
+		snprintf(out, size, "%.*s:%d",
+			 (int)(strrchr(url, ':') - url), url, port);
 	return out;
 }
 

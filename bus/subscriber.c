@@ -105,7 +105,7 @@ bus_subscribe(struct bus *bus, const struct bus_group_options *o,
 	}
 	MAGIC_SET(s, SUBSCRIBER_MAGIC);
 	s->bus = bus;
-	strcpy(s->group, o->name);
+	snprintf(s->group, sizeof(s->group), "%s", o->name);
 	snprintf(s->consumer, sizeof(s->consumer), "local-%u",
 		 next_number(bus));
 	bus_ring(bus);	/* saves the new group */

@@ -121,8 +121,10 @@ open_journal(struct fixture *f)
 void
 fixture_open(struct fixture *f)
 {
+	static const char name[] = "/tmp/matapalo-bus-XXXXXX";
+
 	digest_start();
-	strcpy(f->dir, "/tmp/matapalo-bus-XXXXXX");
+	memcpy(f->dir, name, sizeof(name));
 	ck_assert_ptr_nonnull(mkdtemp(f->dir));
 	snprintf(f->path, sizeof(f->path), "%s/journal.db", f->dir);
 	open_journal(f);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "bus/bus.h"
 #include "bus/encode.h"
 #include "payload/payload.h"
 
@@ -296,6 +297,36 @@ START_TEST(urls_in_headers_are_redacted)
 }
 END_TEST
 
+START_TEST(cloudevent_has_its_attributes)
+{
+	struct journal_row row = {
+		.sequence = 42, .id = id_make(), .time_us = 1767607200000000,
+		.type = SPAN_LITERAL("a.v1"), .source = SPAN_LITERAL("//s"),
+		.partition_key = SPAN_LITERAL("k"),
+		.extensions = SPAN_LITERAL("\"causationid\":\"c\""),
+		.data = SPAN_LITERAL("[1]"), .shadow = true,
+	};
+	struct buf out = { 0 };
+	struct json j;
+	struct cJSON *p;
+
+	json_init(&j, &out);
+	bus_write_cloudevent(&j, &row);
+	p = payload_parse(buf_span(&out), NULL);
+	ck_assert_msg(p != NULL, "%s", buf_str(&out));
+	ck_assert_str_eq(at(p, "/specversion"), "1.0");
+	ck_assert_str_eq(at(p, "/time"), "2026-01-05T10:00:00.000000Z");
+	ck_assert_str_eq(at(p, "/sequence"), "0000000000000000042");
+	ck_assert_str_eq(at(p, "/causationid"), "c");
+	ck_assert_str_eq(at(p, "/partitionkey"), "k");
+	ck_assert_str_eq(at(p, "/subject"), "(none)");
+	ck_assert(payload_bool(payload_at(p, "/shadow"), false));
+	ck_assert_int_eq(payload_int(payload_at(p, "/data/0"), 0), 1);
+	payload_free(&p);
+	buf_fini(&out);
+}
+END_TEST
+
 static double
 cpu_us(void)
 {
@@ -357,6 +388,7 @@ main(void)
 	tcase_add_test(t, command_inlines_a_json_body);
 	tcase_add_loop_test(t, body_is_stored_safely, 0, ARRAY_SIZE(bodies));
 	tcase_add_test(t, urls_in_headers_are_redacted);
+	tcase_add_test(t, cloudevent_has_its_attributes);
 	tcase_add_test(t, encoding_is_cheap);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "bus/groups.h"
 #include "payload/payload.h"
 #include "tests/bus/fixture.h"
@@ -554,60 +553,6 @@ START_TEST(what_was_taken_back_is_never_given)
 }
 END_TEST
 
-static const struct {
-	const char *settings, *message;
-} bad[] = {
-	{ "{\"lease_ms\":0}", "lease_ms" },
-	{ "{\"lease_ms\":\"x\"}", "lease_ms" },
-	{ "{\"max_in_flight\":-1}", "max_in_flight" },
-	{ "{\"max_attempts\":1e9}", "max_attempts" },
-	{ "{\"backoff_ms\":5}", "backoff_ms" },
-	{ "{\"backoff_ms\":[-1]}", "backoff_ms" },
-	{ "{\"backoff_ms\":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
-	  "backoff_ms" },
-	{ "{\"filter\":\"a\"}", "filter" },
-	{ "{\"filter\":{\"type\":1}}", "filter.type" },
-	{ "{\"start\":\"later\"}", "start" },
-};
-
-START_TEST(bad_settings_say_what)
-{
-	struct error err = { 0 };
-
-	ck_assert_int_eq(groups_ensure(engine, "g", apply_json,
-				       (void *)(uintptr_t)bad[_i].settings,
-				       &err), -1);
-	ck_assert_msg(strstr(err.text, bad[_i].message), "%s", err.text);
-	ck_assert_int_eq(take("g", "c", 1), -1);	/* not made */
-	err = (struct error){ 0 };
-	ck_assert_int_eq(groups_ensure(engine, "a b", NULL, NULL, &err), -1);
-	ck_assert_int_eq(groups_ensure(engine, "", NULL, NULL, &err), -1);
-}
-END_TEST
-
-/* Reported, and far off is a failure. */
-START_TEST(engine_is_cheap)
-{
-	enum { EVENTS = 20000 };
-	uint64_t from;
-	int n, total = 0;
-
-	fixture_append_many(&fx, "a.v1", EVENTS, 0);
-	group("g", "{}");
-	from = clock_mono_us();
-	while ((n = take("g", "c", 200)) > 0) {
-		for (size_t i = 0; i < got.count; i++)
-			ck_assert(ack("g", "c", got.sequence[i]));
-		total += n;
-		if (total % 2000 == 0)
-			pass(20);
-	}
-	ck_assert_int_eq(total, EVENTS);
-	printf("engine: %.2f us an event, taken and acknowledged\n",
-	       (double)(clock_mono_us() - from) / EVENTS);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -637,8 +582,6 @@ main(void)
 	tcase_add_test(t, redrive_gives_all_attempts_again);
 	tcase_add_test(t, lowering_the_limit_buries);
 	tcase_add_test(t, what_was_taken_back_is_never_given);
-	tcase_add_loop_test(t, bad_settings_say_what, 0, ARRAY_SIZE(bad));
-	tcase_add_test(t, engine_is_cheap);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
