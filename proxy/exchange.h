@@ -109,6 +109,7 @@ struct exchange {
 
 	int64_t started_wall_us;
 	uint64_t started_us;
+	uint32_t forward_us;		/* elapsed when connecting began */
 	uint32_t connect_us, first_byte_us;
 
 	/* From here on nothing is zeroed for each exchange. */

@@ -90,6 +90,8 @@ forward_begin(struct exchange *ex)
 		return step_problem(ex, PROBLEM_HEAD_TOO_LARGE);
 	if (relay_first_upload(ex))
 		return step_problem(ex, PROBLEM_BAD_BODY);
+	if (ex->upstream->connecting)
+		ex->forward_us = exchange_elapsed_us(ex);
 	exchange_deadline(ex, ex->upstream->connecting ?
 			      ex->target->connect_ms : ex->target->head_ms);
 	return FLOW_NEXT;
@@ -105,7 +107,7 @@ forward_connect(struct exchange *ex)
 	if (!up->io.writable)
 		return FLOW_WAIT;
 	up->connecting = false;
-	ex->connect_us = exchange_elapsed_us(ex);
+	ex->connect_us = exchange_elapsed_us(ex) - ex->forward_us;
 	exchange_deadline(ex, ex->target->head_ms);
 	return FLOW_NEXT;
 }
