@@ -2,9 +2,10 @@
 /* What the shadow knew before the process ended, from the journal.
  *
  * The sums are those of one sequence; the verdicts after it are added from
- * their events. Verdicts after the group's cursor belong to exchanges whose
- * ack may be lost: those are known again, so that nothing is compared
- * twice. */
+ * their events. An exchange may come again when it is after the group's
+ * cursor, or before it and in retry (the cursor passes what is under way);
+ * its verdict, if there is one, is after it. Those verdicts are known again,
+ * so that nothing is compared twice. */
 #include "shadow/engine.h"
 
 #include <stdio.h>
@@ -15,7 +16,7 @@
 
 struct recovery {
 	struct shadow *s;
-	int64_t cursor;		/* of the exchange group */
+	int64_t settled;	/* no exchange up to here comes again */
 	int64_t after;
 };
 
@@ -25,7 +26,16 @@ on_group(void *arg, const struct journal_group *g)
 	struct recovery *r = arg;
 
 	if (strcmp(g->name, SHADOW_GROUP) == 0)
-		r->cursor = g->cursor;
+		r->settled = g->cursor;
+}
+
+static void
+on_retry(void *arg, const struct journal_retry *t)
+{
+	struct recovery *r = arg;
+
+	if (t->sequence <= r->settled)
+		r->settled = t->sequence - 1;
 }
 
 static void
@@ -60,7 +70,7 @@ on_verdict(void *arg, const struct journal_row *row)
 	if (row->sequence > shadow_tally_sequence(r->s->tally) &&
 	    shadow_verdict_read(row->data, &v) == 0)
 		shadow_tally_add(r->s->tally, &v, correlation, row->sequence);
-	if (row->sequence > r->cursor)
+	if (row->sequence > r->settled)
 		shadow_settled_add(&r->s->settled, row->correlation);
 	return true;
 }
@@ -97,12 +107,14 @@ shadow_recover(struct shadow *s, struct error *err)
 	int64_t sums;
 
 	if (journal_read_groups(s->reader, on_group, &r) != 0 ||
+	    journal_read_retries(s->reader, SHADOW_GROUP, on_retry,
+				 &r) != 0 ||
 	    journal_read_state(s->reader, SHADOW_TALLY_SPACE, on_sum,
 			       &r) != 0 ||
 	    journal_read_state(s->reader, SHADOW_PENDING_SPACE, on_pair,
 			       &r) != 0)
 		return error_set(err, "cannot read the shadow's state");
 	sums = shadow_tally_sequence(s->tally);
-	r.after = r.cursor < sums ? r.cursor : sums;
+	r.after = r.settled < sums ? r.settled : sums;
 	return read_verdicts(&r, err);
 }

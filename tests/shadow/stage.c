@@ -273,7 +273,8 @@ stage_await_count(struct stage *s, const char *type, size_t n)
 
 	while (stage_count(s, type) < n && clock_mono_ms() < until)
 		pause_between_looks();
-	ck_assert_uint_eq(stage_count(s, type), n);
+	ck_assert_msg(stage_count(s, type) == n, "%zu events of %s, not %zu",
+		      stage_count(s, type), type, n);
 }
 
 bool
