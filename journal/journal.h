@@ -42,7 +42,7 @@ struct journal_item {
 
 struct journal_options {
 	const char *path;	/* DIR/journal.db */
-	unsigned commit_delay_ms;	/* for items not urgent; default 20 */
+	unsigned commit_delay_ms;	/* for items not urgent; default 30 */
 	size_t queue_capacity;	/* items per queue, a power of two */
 	/* on_commit: after each successful commit, on the writer's thread,
 	 * with the newest sequence; a doorbell for readers. May be NULL. */

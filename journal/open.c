@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "journal/internal.h"
 
-#define COMMIT_DELAY_MS 20
+#define COMMIT_DELAY_MS 30
 #define QUEUE_CAPACITY 4096
 
 /* Settings of the writing connection. page_size counts for new files only
