@@ -29,7 +29,7 @@ static const struct good goods[] = {
 	{ { "--legacy", "u" }, { 0 }, NULL, "drain", "10000" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "head", "10000" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "idle", "60000" },
-	{ { "--legacy", "u" }, { 0 }, NULL, "commit_delay", "20" },
+	{ { "--legacy", "u" }, { 0 }, NULL, "commit_delay", "30" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "log_level", "info" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "rules", "-" },
 	/* made from the data directory */
