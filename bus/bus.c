@@ -242,6 +242,52 @@ bus_open(struct journal *j, const struct bus_options *o, struct error *err)
 	return b;
 }
 
+/* An item of the journal that only comes back. */
+struct barrier {
+	struct journal_item item;
+	struct bus *bus;
+	bool passed;	/* under the bell's lock */
+};
+
+static int
+barrier_apply(struct journal_item *item, struct journal_tx *tx)
+{
+	(void)item;
+	(void)tx;
+	return 0;
+}
+
+static void
+barrier_done(struct journal_item *item, enum journal_status status)
+{
+	struct barrier *w = (struct barrier *)item;
+	struct bus *b = w->bus;
+
+	(void)status;
+	pthread_mutex_lock(&b->bell);
+	w->passed = true;
+	pthread_cond_broadcast(&b->rung);
+	pthread_mutex_unlock(&b->bell);
+}
+
+/* The writer may be ringing at this moment; it is one thread, so when it has
+ * passed here, it is not any more. */
+static void
+take_doorbell_off(struct bus *b)
+{
+	static const struct journal_item_ops ops = { barrier_apply,
+						     barrier_done };
+	struct barrier w = { .item = { .ops = &ops, .urgent = true },
+			     .bus = b };
+
+	journal_set_on_commit(b->journal, NULL, NULL);
+	journal_post(b->journal, &w.item);
+	pthread_mutex_lock(&b->bell);
+	while (!w.passed)
+		pthread_cond_wait(&b->rung, &b->bell);
+	pthread_mutex_unlock(&b->bell);
+}
+
 static void
 stop(struct bus *b)
 {
@@ -264,7 +310,7 @@ bus_close(struct bus **bp)
 	*bp = NULL;
 	MAGIC_CHECK(b, BUS_MAGIC);
 	if (b->pump_runs)
-		journal_set_on_commit(b->journal, NULL, NULL);
+		take_doorbell_off(b);
 	stop(b);
 	server_close(&b->server);
 	groups_close(&b->groups);

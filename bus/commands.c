@@ -20,7 +20,7 @@ struct command {
 	struct id id;
 	commands_deliver_fn *deliver;	/* NULL: nobody waits */
 	void *arg;
-	bool given, taken_back;
+	bool given, taken_back, shadow;
 	bool remembered;		/* in the ring */
 };
 
@@ -171,12 +171,12 @@ commands_forget(struct commands *c, const struct id *id)
 	return removed;
 }
 
-bool
+enum commands_claim
 commands_claim(struct commands *c, const struct id *id,
 	       commands_deliver_fn **deliver, void **arg)
 {
+	enum commands_claim claim = CLAIM_LATE;
 	struct command *m;
-	bool claimed;
 
 	pthread_mutex_lock(&c->lock);
 	m = *place(c, id);
@@ -184,9 +184,12 @@ commands_claim(struct commands *c, const struct id *id,
 		*deliver = m->deliver;
 		*arg = m->arg;
 	}
-	claimed = end_wait(c, m);
+	if (end_wait(c, m))
+		claim = CLAIM_DELIVER;
+	else if (m && m->shadow)
+		claim = CLAIM_SHADOW;
 	pthread_mutex_unlock(&c->lock);
-	return claimed;
+	return claim;
 }
 
 bool
@@ -228,6 +231,16 @@ is_command(const struct journal_row *row, struct id *id)
 	return id_parse(row->correlation.at, row->correlation.len, id) == 0;
 }
 
+static bool
+is_shadow(const struct journal_row *row)
+{
+	static const struct span mark = SPAN_LITERAL("\"shadow\":true");
+
+	return row->extensions.len > 0 &&
+	       memmem(row->extensions.at, row->extensions.len, mark.at,
+		      mark.len);
+}
+
 bool
 commands_hand_out(struct commands *c, const struct journal_row *row)
 {
@@ -242,6 +255,7 @@ commands_hand_out(struct commands *c, const struct journal_row *row)
 	may = !m || !m->taken_back;
 	if (m && may) {
 		m->given = true;
+		m->shadow = is_shadow(row);
 		if (!m->deliver)
 			remember(c, m);
 	}

@@ -19,9 +19,12 @@ bool commands_was_given(struct commands *c, const struct id *id);
 bool commands_take_back(struct commands *c, const struct id *id);
 /* commands_hand_out: may this event go to a consumer? Notes that it did. */
 bool commands_hand_out(struct commands *c, const struct journal_row *row);
-/* commands_claim ends the wait: true once, with where the reply goes. */
-bool commands_claim(struct commands *c, const struct id *id,
-		    commands_deliver_fn **deliver, void **arg);
+/* commands_claim ends the wait. DELIVER: once, with where the reply goes.
+ * SHADOW: a candidate's command, for which nobody ever waited. LATE: nobody
+ * waits any more. */
+enum commands_claim { CLAIM_DELIVER, CLAIM_SHADOW, CLAIM_LATE };
+enum commands_claim commands_claim(struct commands *c, const struct id *id,
+				   commands_deliver_fn **deliver, void **arg);
 /* commands_is_plausible: false when no such command can exist: made since
  * this process started, but never seen here. */
 bool commands_is_plausible(struct commands *c, const struct id *id);

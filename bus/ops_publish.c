@@ -16,7 +16,7 @@ struct append {
 	bool keyed;
 	/* a reply's */
 	struct bus_reply *reply;
-	bool claimed;
+	enum commands_claim claim;
 	commands_deliver_fn *deliver;
 	void *arg;
 };
@@ -36,7 +36,7 @@ write_answer(struct call *c, int64_t sequence, const struct append *a)
 	json_i64(&c->json, sequence);
 	if (a && a->reply) {
 		json_key(&c->json, "late");
-		json_bool(&c->json, !a->claimed);
+		json_bool(&c->json, a->claim == CLAIM_LATE);
 	}
 	call_end(c);
 }
@@ -253,12 +253,12 @@ claim_waiter(struct publication *p)
 	struct span *data = &p->event.data;
 	char *at;
 
-	if (a->claimed)
+	if (a->claim != CLAIM_LATE)
 		return;
-	a->claimed = commands_claim(a->call->server->bus->commands,
-				    &a->reply->exchange_id, &a->deliver,
-				    &a->arg);
-	if (!a->claimed)
+	a->claim = commands_claim(a->call->server->bus->commands,
+				  &a->reply->exchange_id, &a->deliver,
+				  &a->arg);
+	if (a->claim == CLAIM_LATE)
 		return;
 	at = (char *)(uintptr_t)data->at + sizeof(REPLY_LATE) - 2;
 	*at = '{';
@@ -275,12 +275,12 @@ on_replied(struct publication *p, enum journal_status status)
 	int64_t sequence = status == JOURNAL_COMMITTED ? p->sequence : 0;
 	struct bus_reply *reply = a->reply;
 
-	if (a->claimed)
+	if (a->claim == CLAIM_DELIVER)
 		a->deliver(a->arg, reply);
-	else if (sequence)
+	else if (a->claim == CLAIM_LATE && sequence)
 		counter_inc(COUNTER_COMMANDS_LATE);
 	append_end(a, sequence);
-	if (!a->claimed)
+	if (a->claim != CLAIM_DELIVER)
 		bus_reply_free(&reply);
 }
 
@@ -319,6 +319,7 @@ reply(struct call *c, const struct answer_to *to, struct bus_reply *r)
 	CLEANUP(buf_fini) struct buf extensions = { 0 };
 	char correlation[ID_TEXT_SIZE];
 	struct append a = { .call = c, .keyed = true, .reply = r,
+			    .claim = CLAIM_LATE,
 			    .key = { RECENT_REPLY, reply_key(to) } };
 	struct journal_event e = {
 		.id = to->has_id ? to->id : id_make(),

@@ -140,6 +140,40 @@ START_TEST(late_reply_is_recorded_as_late)
 }
 END_TEST
 
+/* Nobody waits for a candidate's reply: that is no lateness. */
+START_TEST(reply_to_a_shadow_command)
+{
+	struct bus_client *c = connect_to(live_ipc);
+	int64_t late = counter_get(COUNTER_COMMANDS_LATE);
+	struct id id = id_make();
+	char request[REQUEST_SIZE], hex[ID_TEXT_SIZE];
+	const struct journal_event e = {
+		.id = id_make(), .time_us = clock_wall_us(),
+		.type = SPAN_LITERAL("shop.order.place.v1"),
+		.source = SPAN_LITERAL("//test"),
+		.correlation = span_of(id_text(&id, hex)),
+		.extensions = SPAN_LITERAL("\"shadow\":true"),
+		.data = SPAN_LITERAL("{}"),
+	};
+	struct cJSON *p;
+
+	bus_publish(live_bus, &e, NULL, NULL);
+	p = must(c, "{\"op\":\"fetch\",\"group\":\"g\",\"wait_ms\":5000}");
+	ck_assert(payload_bool(payload_at(p, "/events/0/event/shadow"),
+			       false));
+	payload_free(&p);
+	p = must(c, reply_request(&id, ",\"body\":\"x\"", request));
+	ck_assert(!payload_bool(payload_at(p, "/late"), true));
+	payload_free(&p);
+	p = must(c, "{\"op\":\"read\",\"after\":1}");
+	ck_assert_str_eq(text(p, "/events/0/event/data/body"), "x");
+	ck_assert_ptr_null(payload_at(p, "/events/0/event/data/late"));
+	payload_free(&p);
+	ck_assert_int_eq(counter_get(COUNTER_COMMANDS_LATE), late);
+	bus_client_close(&c);
+}
+END_TEST
+
 START_TEST(command_taken_back_is_never_given)
 {
 	struct bus_client *c = connect_to(live_ipc);
@@ -268,6 +302,7 @@ suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, command_is_answered);
 	tcase_add_test(t, late_reply_is_recorded_as_late);
+	tcase_add_test(t, reply_to_a_shadow_command);
 	tcase_add_test(t, command_taken_back_is_never_given);
 	tcase_add_test(t, recovery_closes_each_open_exchange_once);
 	tcase_add_test(t, ipc_file_of_a_killed_process);
