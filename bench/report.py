@@ -74,7 +74,7 @@ def goal_table(results, idle, levels):
     return lines
 
 
-def machine(data, versions):
+def machine(data, versions, load):
     model, n = "unknown processor", os.cpu_count()
     with open("/proc/cpuinfo") as f:
         for line in f:
@@ -83,9 +83,10 @@ def machine(data, versions):
                 break
     kind = subprocess.run(["stat", "-f", "-c", "%T", data],
                           capture_output=True, text=True).stdout.strip()
-    return ["Measured %s on %s, %d cores, Linux %s, journal on %s."
+    return ["Measured %s on %s, %d cores, Linux %s, journal on %s; load "
+            "average before the run %.1f."
             % (time.strftime("%Y-%m-%d", time.gmtime()), model, n,
-               platform.release(), kind),
+               platform.release(), kind, load),
             "", "Versions: " + "; ".join(versions) + "."]
 
 

@@ -65,6 +65,7 @@ def bench(case, options):
     cores = (PROXY_CORE, OTHER_CORE)
     if options.no_pin or os.cpu_count() < 2:
         cores = (None, None)
+    load = os.getloadavg()[0]
     limit = measure.raise_limit()
     os.makedirs(options.data, exist_ok=True)
     origin = proxies.start_origin(case, cores[1])
@@ -77,7 +78,7 @@ def bench(case, options):
     check_recorded(found[-1])
     calls = {p.name: measure.system_calls(case, p, cores[1]) for p in found}
     goals = report.goal_table(results, idle, LEVELS)
-    parts = [report.machine(options.data, proxies.versions())]
+    parts = [report.machine(options.data, proxies.versions(), load)]
     parts += [report.load_table(results, c) for c in LEVELS]
     parts += [report.idle_table(idle, count)] if idle else []
     parts += [report.call_table(calls)] if any(calls.values()) else []
