@@ -357,11 +357,16 @@ bus_command_was_given(struct bus *bus, const struct id *exchange_id)
 }
 
 bool
-bus_take_back(struct bus *bus, const struct id *exchange_id)
+bus_take_back(struct bus *bus, const struct id *exchange_id,
+	      void (*done)(void *arg, enum journal_status status), void *arg)
 {
-	if (!commands_take_back(bus->commands, exchange_id))
+	struct taken_back *t = taken_back_new(exchange_id, done, arg);
+
+	if (!t || !commands_take_back(bus->commands, exchange_id)) {
+		taken_back_free(&t);
 		return false;
-	commands_post_taken_back(bus, exchange_id);
+	}
+	taken_back_post(bus, t);
 	return true;
 }
 

@@ -106,9 +106,12 @@ bool bus_forget(struct bus *bus, const struct id *exchange_id);
  * of this exchange (falling back to the legacy is then forbidden). */
 bool bus_command_was_given(struct bus *bus, const struct id *exchange_id);
 /* bus_take_back: true when no consumer has been handed the command and, from
- * now on, none will be, after a restart either: the legacy may answer. Call
- * it before falling back; asking bus_command_was_given alone leaves a gap. */
-bool bus_take_back(struct bus *bus, const struct id *exchange_id);
+ * now on, none will be. `done` is then called once on the journal's thread:
+ * only after JOURNAL_COMMITTED does that hold after a restart too, and only
+ * then may the legacy answer. NULL: nobody waits. */
+bool bus_take_back(struct bus *bus, const struct id *exchange_id,
+		   void (*done)(void *arg, enum journal_status status),
+		   void *arg);
 
 /* ---- publishing from this process ---- */
 

@@ -84,7 +84,15 @@ void publication_post(struct bus *b, struct publication *p);
 MUST_CHECK int recover_open_exchanges(struct bus *b, struct error *err);
 /* recover_taken_back tells the commands what an earlier process took back. */
 MUST_CHECK int recover_taken_back(struct bus *b, struct error *err);
-void commands_post_taken_back(struct bus *b, const struct id *id);
+/* The durable mark of a command that was taken back; post gives it to the
+ * journal, which frees it. */
+struct taken_back;
+struct taken_back *taken_back_new(const struct id *id,
+				  void (*done)(void *arg,
+					       enum journal_status status),
+				  void *arg);
+void taken_back_post(struct bus *b, struct taken_back *t);
+void taken_back_free(struct taken_back **t);
 
 /* ---- server.c ---- */
 

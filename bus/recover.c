@@ -241,6 +241,8 @@ recover_taken_back(struct bus *b, struct error *err)
 struct taken_back {
 	struct journal_item item;
 	char key[ID_TEXT_SIZE];
+	void (*done)(void *arg, enum journal_status status);
+	void *arg;
 };
 
 static int
@@ -261,20 +263,38 @@ taken_back_done(struct journal_item *item, enum journal_status status)
 		log_error("bus.taken-back", "command of exchange %s was taken "
 			  "back, but that could not be saved: it must not be "
 			  "given after a restart", t->key);
+	if (t->done)
+		t->done(t->arg, status);
 	free(t);
 }
 
-void
-commands_post_taken_back(struct bus *b, const struct id *id)
+struct taken_back *
+taken_back_new(const struct id *id,
+	       void (*done)(void *arg, enum journal_status status), void *arg)
 {
 	static const struct journal_item_ops ops = {
 		.apply = taken_back_apply, .done = taken_back_done };
 	struct taken_back *t = calloc(1, sizeof(*t));
 
 	if (!t)
-		return;
+		return NULL;
 	t->item.ops = &ops;
 	t->item.urgent = true;
+	t->done = done;
+	t->arg = arg;
 	id_text(id, t->key);
+	return t;
+}
+
+void
+taken_back_post(struct bus *b, struct taken_back *t)
+{
 	journal_post(b->journal, &t->item);
+}
+
+void
+taken_back_free(struct taken_back **t)
+{
+	free(*t);
+	*t = NULL;
 }

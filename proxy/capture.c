@@ -88,6 +88,14 @@ capture_add(struct capture *c, const char *data, size_t n, bool stable)
 		digest_stream_add(c->digest, data + kept, n - kept);
 }
 
+struct span
+capture_bytes(const struct capture *c)
+{
+	if (c->first.at)
+		return c->first;
+	return (struct span){ c->heap ? c->heap : "", c->len };
+}
+
 void
 capture_fini(struct capture *c)
 {

@@ -165,11 +165,90 @@ answer_from_reply(struct exchange *ex)
 	return FLOW_NEXT;
 }
 
+/* ---- no reply in time ---- */
+
+struct back_mail {
+	struct mail mail;
+	struct exchange *ex;
+	enum journal_status status;
+};
+
+static void
+back_arrived(struct worker *w, struct mail *m)
+{
+	struct back_mail *bm = (struct back_mail *)m;
+	struct exchange *ex = bm->ex;
+
+	(void)w;
+	INVARIANT(ex->commit_pending);
+	ex->commit_pending = false;
+	ex->taking_back = bm->status == JOURNAL_COMMITTED;
+	free(bm);
+	exchange_run(ex);
+}
+
+/* On the journal's thread. */
+static void
+back_committed(void *arg, enum journal_status status)
+{
+	struct back_mail *bm = arg;
+
+	bm->status = status;
+	worker_mail(bm->ex->worker, &bm->mail);
+}
+
+/* Exactly one may execute the request: the legacy is asked only after it is
+ * on disk that no consumer will ever be handed the command. */
+static bool
+take_back(struct exchange *ex)
+{
+	struct back_mail *bm;
+
+	if (!ex->decision.fallback)
+		return false;
+	bm = malloc(sizeof(*bm));
+	if (!bm)
+		return false;
+	bm->mail.handle = back_arrived;
+	bm->ex = ex;
+	ex->commit_pending = true;
+	if (bus_take_back(ex->worker->proxy->bus, &ex->id, back_committed,
+			  bm))
+		return true;
+	ex->commit_pending = false;
+	free(bm);
+	return false;
+}
+
+static enum flow
+ask_legacy(struct exchange *ex)
+{
+	ex->taking_back = false;
+	ex->fell_back = true;
+	ex->upload_collected = ex->upload_replayable = true;
+	counter_inc(COUNTER_FELL_BACK);
+	exchange_try_upstream(ex, ex->decision.fallback);
+	return FLOW_NEXT;
+}
+
+void
+command_expired(struct exchange *ex)
+{
+	command_forget(ex);
+	counter_inc(COUNTER_COMMANDS_TIMED_OUT);
+	ex->expired = true;
+	if (!take_back(ex))
+		answer_problem(ex, PROBLEM_REPLY_TIMEOUT);
+}
+
 enum flow
 command_step(struct exchange *ex)
 {
 	if (ex->commit_pending)
 		return FLOW_WAIT;
+	if (ex->expired)	/* the journal has answered */
+		return ex->taking_back ? ask_legacy(ex) :
+			step_problem(ex, PROBLEM_REPLY_TIMEOUT);
 	if (ex->commit_failed) {
 		command_forget(ex);
 		return step_problem(ex, PROBLEM_JOURNAL);
@@ -185,9 +264,8 @@ command_step(struct exchange *ex)
 	}
 	/* The deadline may have passed while the commit was under way. */
 	if (ex->client->timer.deadline_ms <= ex->worker->now_ms) {
-		command_forget(ex);
-		counter_inc(COUNTER_COMMANDS_TIMED_OUT);
-		return step_problem(ex, PROBLEM_REPLY_TIMEOUT);
+		command_expired(ex);
+		return FLOW_NEXT;
 	}
 	return FLOW_WAIT;
 }

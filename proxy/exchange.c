@@ -170,12 +170,14 @@ exchange_try_upstream(struct exchange *ex, const struct rules_target *target)
 	upstream_drop(&ex->upstream);
 	chunk_give(&ex->worker->chunks, &ex->response_head);
 	out_reset(&ex->to_upstream);
+	ex->target = target;
+	ex->step = STEP_FORWARD;
+	if (ex->upload_collected)
+		return;
 	capture_fini(&ex->upload_capture);
 	ex->upload_capture.limit = ex->decision.rule->record_body_bytes;
 	ex->request_head->at = ex->request_head_end;
 	ex->upload.left = ex->request.ll.content_length;
 	ex->upload.true_bytes = 0;
 	ex->upload.done = ex->upload.framing == PARSE_NO_BODY;
-	ex->target = target;
-	ex->step = STEP_FORWARD;
 }

@@ -72,7 +72,8 @@ struct exchange {
 	struct body upload;
 	struct capture upload_capture;
 	bool keep_alive, expects_continue;
-	bool upload_replayable;		/* all of it is still in the chunk */
+	bool upload_replayable;		/* all of it is still at hand: */
+	bool upload_collected;		/* in the capture, else in the chunk */
 
 	/* decision */
 	struct lease *lease;
@@ -102,10 +103,11 @@ struct exchange {
 	struct bus_reply *reply;
 
 	/* journal */
-	struct id id;
+	struct id id, opened_by;	/* the request event, if any */
 	bool has_id, opened, recorded;
 	bool commit_pending, commit_failed;
 	bool waiting;			/* in the worker's reply table */
+	bool expired, taking_back;	/* its command, to ask the legacy */
 
 	int64_t started_wall_us;
 	uint64_t started_us;
@@ -178,11 +180,16 @@ enum record_result record_close(struct exchange *ex);
 /* ---- capture.c ---- */
 
 void capture_add(struct capture *c, const char *data, size_t n, bool stable);
+/* capture_bytes lends what is kept. */
+struct span capture_bytes(const struct capture *c);
 void capture_fini(struct capture *c);
 
 /* ---- command.c ---- */
 
 enum flow command_step(struct exchange *ex);
 void command_forget(struct exchange *ex);
+/* command_expired: no reply in time; the legacy is asked when the rule says
+ * so and no consumer has been handed the command. */
+void command_expired(struct exchange *ex);
 
 #endif

@@ -166,13 +166,17 @@ static void
 put_request_framing(struct exchange *ex, struct writer *w)
 {
 	bool has_length = ex->request.ll.flags & F_CONTENT_LENGTH;
+	bool chunked = ex->upload.framing == PARSE_CHUNKED;
+	uint64_t length = ex->request.ll.content_length;
 	char text[48];
 
-	if (ex->upload.framing == PARSE_CHUNKED) {
+	if (ex->upload_collected)	/* its length is known by now */
+		length = ex->upload.true_bytes;
+	if (chunked && !ex->upload_collected) {
 		put_str(w, "Transfer-Encoding: chunked" CRLF);
-	} else if (has_length) {
+	} else if (has_length || chunked) {
 		snprintf(text, sizeof(text), "Content-Length: %llu" CRLF,
-			 (unsigned long long)ex->request.ll.content_length);
+			 (unsigned long long)length);
 		put_str(w, text);
 	}
 }

@@ -292,13 +292,11 @@ record_open(struct exchange *ex, enum bus_record_kind kind)
 	r->request_body.bytes = (struct span){ "", 0 };
 	if (kind == BUS_RECORD_COMMAND) {
 		/* Borrowed: the exchange waits, so its body stays. */
-		struct capture *c = &ex->upload_capture;
-
-		r->request_body.bytes = c->first.at ? c->first :
-			(struct span){ c->heap ? c->heap : "", c->len };
+		r->request_body.bytes = capture_bytes(&ex->upload_capture);
 		r->request_body.true_bytes = ex->upload.true_bytes;
 	}
 	ex->opened = true;
+	ex->opened_by = r->event_id;
 	return box_push(box, ex, true);
 }
 
@@ -328,6 +326,7 @@ record_close(struct exchange *ex)
 	r->first_byte_us = ex->first_byte_us;
 	r->total_us = exchange_elapsed_us(ex);
 	r->opened = ex->opened && !ex->commit_failed;
+	r->opened_by = ex->opened_by;
 	r->outcome = ex->aborted ? BUS_OUTCOME_ABORTED : BUS_OUTCOME_RESPONSE;
 	r->answered_by_proxy = ex->problem != PROBLEM_NONE;
 	r->fell_back = ex->fell_back;

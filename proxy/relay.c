@@ -114,7 +114,10 @@ int
 relay_first_upload(struct exchange *ex)
 {
 	struct lane l = lane_up(ex);
+	struct span all = capture_bytes(&ex->upload_capture);
 
+	if (ex->upload_collected)
+		return out_add(&ex->to_upstream, all.at, all.len) ? 0 : -1;
 	return lane_take(&l, ex->request_head, true);
 }
 

@@ -411,9 +411,10 @@ exchange_expired(struct exchange *ex)
 		(void)forward_failed(ex, PROBLEM_TIMEOUT);
 		break;
 	case STEP_COMMAND:
-		command_forget(ex);
-		counter_inc(COUNTER_COMMANDS_TIMED_OUT);
-		(void)step_problem(ex, PROBLEM_REPLY_TIMEOUT);
+		if (ex->opened)
+			command_expired(ex);
+		else	/* its body did not arrive in time */
+			(void)step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
 		break;
 	case STEP_ANSWER:
 	case STEP_RELEASE:

@@ -197,23 +197,6 @@ load_choices(struct rules_load *l, const struct rules_node *node,
 	return 0;
 }
 
-/* A command that was published may be executed: answering from the legacy
- * as well would execute it twice. */
-static int
-check_failure(struct rules_load *l, const struct rules_node *node,
-	      const struct rules_rule *rule)
-{
-	struct rules_node at;
-
-	if (rule->on_failure != RULES_ON_FAILURE_LEGACY || !rule->target ||
-	    rule->target->kind != RULES_TARGET_COMMAND ||
-	    !keys_get(node, KEY_RULE_ON_FAILURE, &at))
-		return 0;
-	return load_fail(l, &at, "not supported by this version: a command "
-			 "cannot be taken back, so its caller gets a 504; "
-			 "remove the key");
-}
-
 static int
 load_amounts(struct rules_load *l, const struct rules_node *node,
 	     struct rules_rule *rule)
@@ -238,9 +221,7 @@ load_route(struct rules_load *l, const struct rules_node *node,
 
 	if (load_choices(l, node, rule) < 0 ||
 	    load_rule_targets(l, node, rule) < 0 ||
-	    check_stage(l, node, rule) < 0 ||
-	    check_failure(l, node, rule) < 0 ||
-	    load_amounts(l, node, rule) < 0 ||
+	    check_stage(l, node, rule) < 0 || load_amounts(l, node, rule) < 0 ||
 	    load_stick(l, node, rule) < 0 ||
 	    load_durability(l, node, rule) < 0)
 		return -1;

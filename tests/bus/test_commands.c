@@ -77,7 +77,7 @@ START_TEST(command_is_answered)
 	ck_assert_str_eq(text(p, "/events/0/event/correlationid"), hex);
 	payload_free(&p);
 	ck_assert(bus_command_was_given(live_bus, &id));
-	ck_assert(!bus_take_back(live_bus, &id));
+	ck_assert(!bus_take_back(live_bus, &id, NULL, NULL));
 	p = must(c, reply_request(&id, ",\"status\":201,\"headers\":{"
 		"\"X-A\":\" 1 \",\"Set-Cookie\":[\"a=s3cret\",\"b=2\"],"
 		"\"Content-Length\":\"99\"},\"json\":{\"id\":7}", request));
@@ -182,7 +182,7 @@ START_TEST(command_taken_back_is_never_given)
 	char hex[ID_TEXT_SIZE];
 
 	ck_assert_int_eq(bus_expect(live_bus, &id, on_reply, &d), 0);
-	ck_assert(bus_take_back(live_bus, &id));
+	ck_assert(bus_take_back(live_bus, &id, NULL, NULL));
 	ck_assert(bus_forget(live_bus, &id));
 	fixture_append(&live_fixture, "shop.order.place.v1", "POST /orders",
 		       NULL, id_text(&id, hex));

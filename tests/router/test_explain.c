@@ -44,7 +44,7 @@ static const struct explain_case cases[] = {
 	  "target.\n"
 	  "answered by orders (command shop.order.place.v1, reply "
 	  "within 3000 ms)\n"
-	  "fallback    none: a failure is the caller's answer\n"
+	  "fallback    legacy (http://127.0.0.1:3000)\n"
 	  "share       10% of callers, by cookie session; this caller moves "
 	  "at 7.2064%\n"
 	  "recorded    yes, strict: on disk before the answer ends, up to "

@@ -2,6 +2,7 @@
 """Commands on the bus, answered by a real consumer process; deliveries that
 survive the consumer's death; dead letters; tail."""
 import json
+import os
 import threading
 import time
 
@@ -20,6 +21,9 @@ with open(%(begun)r, "a") as f:
     f.write(event["subject"] + "\\n")
 while not os.path.exists(%(go)r):
     time.sleep(0.02)
+"""
+TOO_LATE = """
+open(%(out)r, "w").close()
 """
 POISON = """
 with open(%(tried)r, "a") as f:
@@ -121,6 +125,28 @@ def commands_recorded(case, matapalo):
         "c.correlationid WHERE c.type = ? AND r.type LIKE '%reply%'",
         COMMAND)
     case.check(replies[0][0] >= 59, "reply events: %d" % replies[0][0])
+
+
+def fallback(case, matapalo):
+    """Handed to nobody, the legacy may answer: after the reply's time."""
+    for body in (b"{}", b"x" * 300000, b""):
+        answer = fetch(matapalo.port, "POST", "/echo", body)
+        case.equal(answer.status, 200, "fallback of a command")
+        case.equal(answer.json()["body_bytes"], len(body), "with its body")
+    # Whoever comes later must not be handed what the legacy has done.
+    out = case.path("too-late")
+    late = case.consume(matapalo, "late", TOO_LATE % {"out": out},
+                        ["--type", "shop.unheard.v1", "--from", "oldest"])
+
+    def through():
+        groups = matapalo.status()["bus"]["groups"]
+        return any(g["name"] == "late" and g["lag_events"] == 0
+                   for g in groups)
+    lib.wait_for(through, "the late group to have seen everything")
+    case.check(not os.path.exists(out),
+               "a command that was taken back is given to nobody")
+    late.signal(lib.signal.SIGTERM)
+    case.equal(late.wait(), 0, "exit status of the late consumer")
 
 
 def killed_before_ack(case, matapalo):
@@ -241,16 +267,22 @@ def scenario(case):
         "targets": {
             "legacy": {"url": origin.url},
             "orders": {"command": COMMAND,
-                       "reply_within": "%ds" % REPLY_WITHIN}},
+                       "reply_within": "%ds" % REPLY_WITHIN},
+            "unheard": {"command": "shop.unheard.v1",
+                        "reply_within": "200ms"}},
         "rules": [
             {"name": "place-order", "match": {
                 "method": "POST", "path": "/orders"},
-             "stage": "migrated", "target": "orders"}]}
+             "stage": "migrated", "target": "orders"},
+            {"name": "unheard", "match": {"path": "/echo"},
+             "stage": "migrated", "target": "unheard",
+             "on_failure": "legacy"}]}
     matapalo = case.matapalo(rules=case.rules(rules), workers=2)
     nobody_there(case, matapalo)
     consumer = case.consume(matapalo, "orders", ANSWER,
                             ["--type", COMMAND, "--reply",
                              "--from", "oldest"])
+    fallback(case, matapalo)
     late_reply(case, matapalo)
     answered(case, matapalo.port)
     nobody_elses(case, matapalo.port)
