@@ -69,6 +69,16 @@ count_verdict(enum shadow_outcome o)
 	}
 }
 
+static void
+mark_sent(struct shadow *s, const char *correlation)
+{
+	struct shadow_pair *pair = shadow_pending_find(s->pending,
+						       span_of(correlation));
+
+	if (pair)
+		pair->sent = true;
+}
+
 /* Under the lock. */
 static void
 settle_entry(struct shadow *s, const struct shadow_entry *e)
@@ -85,6 +95,7 @@ settle_entry(struct shadow *s, const struct shadow_entry *e)
 		break;
 	case SHADOW_ENTRY_COMMAND:
 		counter_inc(COUNTER_SHADOW_SENT);
+		mark_sent(s, e->correlation);
 		break;
 	case SHADOW_ENTRY_TALLY:
 		s->tally_posted = false;

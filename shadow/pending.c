@@ -95,7 +95,8 @@ shadow_pending_overdue(struct shadow_pending *p, int64_t at_us)
 {
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct node *n = p->buckets[i]; n; n = n->next)
-			if (!n->pair.claimed && n->pair.deadline_us < at_us)
+			if (n->pair.sent && !n->pair.claimed &&
+			    n->pair.deadline_us < at_us)
 				return &n->pair;
 	return NULL;
 }
@@ -167,6 +168,7 @@ shadow_pair_read(const char *correlation, struct span value,
 	int r;
 
 	memset(pair, 0, sizeof(*pair));
+	pair->sent = true;
 	snprintf(pair->correlation, sizeof(pair->correlation), "%s",
 		 correlation);
 	r = tree ? read_tree(tree, pair) : -1;

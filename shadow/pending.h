@@ -23,6 +23,7 @@ struct shadow_pair {
 	int64_t sequence;
 	int64_t sent_us, deadline_us;	/* wall time */
 	uint32_t legacy_us;
+	bool sent;		/* its command is on disk; no reply before */
 	bool claimed;		/* its verdict is on the way to the disk */
 };
 
@@ -39,8 +40,8 @@ MUST_CHECK int shadow_pending_add(struct shadow_pending *p,
 /* Lent until it is removed. */
 struct shadow_pair *shadow_pending_find(struct shadow_pending *p,
 					struct span correlation);
-/* shadow_pending_overdue: a pair whose deadline is before at_us and that
- * nobody has claimed, or NULL. */
+/* shadow_pending_overdue: a sent pair whose deadline is before at_us and
+ * that nobody has claimed, or NULL. */
 struct shadow_pair *shadow_pending_overdue(struct shadow_pending *p,
 					   int64_t at_us);
 void shadow_pending_remove(struct shadow_pending *p, const char *correlation);

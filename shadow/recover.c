@@ -46,12 +46,15 @@ on_sum(void *arg, const char *key, struct span value)
 	shadow_tally_load(r->s->tally, key, value);
 }
 
+/* Its reply may come before its exchange does, and end the pair: the
+ * exchange has been dealt with all the same. */
 static void
 on_pair(void *arg, const char *key, struct span value)
 {
 	struct recovery *r = arg;
 	struct shadow_pair pair;
 
+	shadow_settled_add(&r->s->settled, span_of(key));
 	if (shadow_pair_read(key, value, &pair) != 0 ||
 	    shadow_pending_add(r->s->pending, &pair) != 0)
 		log_warn("shadow.bad-pair", "the waiting pair %s cannot be "

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The reply thread: joins replies with waiting pairs, whenever they come.
  *
- * A pair is claimed once and removed with its verdict, so that a second
- * reply finds nothing. Its deadline is held against the replies that have
+ * A pair can be claimed from the moment its command is on disk (the end of
+ * a pair must not overtake its beginning), once, and is removed with its
+ * verdict, so that a second reply finds nothing. Its deadline is held against the replies that have
  * been read, not against the clock: after a restart those that came in time
  * are still in the journal. */
 #include <stdio.h>
@@ -162,8 +163,8 @@ claim(struct shadow *s, const struct journal_row *row,
 
 	pthread_mutex_lock(&s->lock);
 	pair = shadow_pending_find(s->pending, row->correlation);
-	if (pair && (pair->claimed || !answers_command(row,
-						       &pair->command_id)))
+	if (pair && (!pair->sent || pair->claimed ||
+		     !answers_command(row, &pair->command_id)))
 		pair = NULL;
 	if (pair) {
 		pair->claimed = true;

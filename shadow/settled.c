@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Exchanges that had their verdict before a restart took the ack. */
+/* Exchanges that were dealt with before a crash took their ack. */
 #include "shadow/settled.h"
 
 #include <stdlib.h>

@@ -56,6 +56,7 @@ teardown(void)
 START_TEST(child)
 {
 	struct stage s = { 0 };
+	const char *before = "";
 
 	snprintf(s.path, sizeof(s.path), "%s", child_journal);
 	rules[0].url = child_url;
@@ -65,8 +66,13 @@ START_TEST(child)
 		const char *id = stage_publish(&s, &(struct stage_exchange){
 			.rule = i % 2 ? "bus" : "http" });
 
-		if (i % 4 == 1)
+		/* Some right now, before their command: nobody's. */
+		if (i % 8 == 1)
 			stage_reply(&s, id, 200, "{}");
+		if (i % 4 == 3)
+			stage_reply(&s, before, 200, "{}");
+		if (i % 4 == 1)
+			before = id;
 		if (write(STDOUT_FILENO, "x", 1) != 1)
 			break;
 	}

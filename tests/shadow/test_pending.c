@@ -12,7 +12,7 @@ pair_of(unsigned n)
 	struct shadow_pair p = { .rule = "r", .candidate = "c",
 				 .source = "urn:x", .sequence = n,
 				 .sent_us = 10 * n, .deadline_us = 100 * n,
-				 .legacy_us = 3 };
+				 .legacy_us = 3, .sent = true };
 
 	snprintf(p.correlation, sizeof(p.correlation), "pair-%u", n);
 	p.command_id = id_make();
@@ -49,7 +49,7 @@ START_TEST(holds_many)
 }
 END_TEST
 
-START_TEST(claimed_pairs_are_not_overdue)
+START_TEST(claimed_and_unsent_pairs_are_not_overdue)
 {
 	struct shadow_pending *t = shadow_pending_new();
 	struct shadow_pair a = pair_of(1), b = pair_of(2);
@@ -61,6 +61,8 @@ START_TEST(claimed_pairs_are_not_overdue)
 	shadow_pending_find(t, span_of("pair-1"))->claimed = true;
 	ck_assert_ptr_null(shadow_pending_overdue(t, 200));
 	ck_assert_int_eq(shadow_pending_overdue(t, 201)->sequence, 2);
+	shadow_pending_find(t, span_of("pair-2"))->sent = false;
+	ck_assert_ptr_null(shadow_pending_overdue(t, 201));
 	shadow_pending_free(&t);
 }
 END_TEST
@@ -84,7 +86,7 @@ START_TEST(round_trip)
 	ck_assert_int_eq(back.deadline_us, 900);
 	ck_assert_uint_eq(back.legacy_us, 3);
 	ck_assert(id_equal(&back.command_id, &p.command_id));
-	ck_assert(!back.claimed);
+	ck_assert(back.sent && !back.claimed);
 	ck_assert_int_eq(shadow_pair_read("x", SPAN_LITERAL("{}"), &back),
 			 -1);
 	ck_assert_int_eq(shadow_pair_read("x", SPAN_LITERAL("?"), &back), -1);
@@ -98,7 +100,7 @@ case_pending(void)
 	TCase *t = tcase_create("pending");
 
 	tcase_add_test(t, holds_many);
-	tcase_add_test(t, claimed_pairs_are_not_overdue);
+	tcase_add_test(t, claimed_and_unsent_pairs_are_not_overdue);
 	tcase_add_test(t, round_trip);
 	return t;
 }
