@@ -403,6 +403,7 @@ worker_fini(struct worker *w)
 		free(ex);
 	}
 	chunk_pool_fini(&w->chunks);
+	record_pool_fini(&w->records);
 	close(w->wake.fd);
 	close(w->epoll_fd);
 }

@@ -16,6 +16,8 @@
 #include "proxy/chunk.h"
 #include "proxy/io.h"
 #include "proxy/lease.h"
+#include "proxy/mail.h"
+#include "proxy/record.h"
 #include "proxy/timer.h"
 
 struct client;
@@ -35,12 +37,6 @@ struct proxy {
 	atomic_bool stopping;
 	atomic_bool abandon;		/* end the loops now */
 	atomic_uint workers_idle;	/* have nothing left to finish */
-};
-
-/* A message to a worker from another thread; embedded in what it is about. */
-struct mail {
-	struct mail *next;
-	void (*handle)(struct worker *w, struct mail *m);
 };
 
 #define WORKER_WAITING_SLOTS 1024u
@@ -66,6 +62,7 @@ struct worker {
 	struct lease *old_leases;	/* superseded, still in use */
 	uint64_t rules_generation;
 	struct journal_queue *queue;
+	struct record_pool records;
 	struct exchange *waiting[WORKER_WAITING_SLOTS];	/* for replies */
 	char date[40];			/* "Date: ...\r\n" of this second */
 	int64_t date_s;
