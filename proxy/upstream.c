@@ -195,7 +195,8 @@ upstream_keep(struct upstream **upp)
 	struct pool *pool = up->pool;
 
 	if (pool->idle_count >= IDLE_MAX || up->io.peer_done ||
-	    up->io.broken || up->worker->draining) {
+	    up->io.broken || up->worker->draining ||
+	    (up->io.readable && !upstream_is_alive(up))) {
 		upstream_drop(upp);
 		return;
 	}
