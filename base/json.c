@@ -75,21 +75,20 @@ json_array_end(struct json *j)
 }
 
 void
-json_key(struct json *j, const char *literal)
+json_key_literal(struct json *j, struct span literal)
 {
-	size_t n = strlen(literal);
 	char *to;
 
 	comma(j);
 	j->after_key = true;
-	to = buf_reserve(j->out, n + 3);
+	to = buf_reserve(j->out, literal.len + 3);
 	if (!to)
 		return;
 	to[0] = '"';
-	memcpy(to + 1, literal, n);
-	to[n + 1] = '"';
-	to[n + 2] = ':';
-	j->out->len += n + 3;
+	memcpy(to + 1, literal.at, literal.len);
+	to[literal.len + 1] = '"';
+	to[literal.len + 2] = ':';
+	j->out->len += literal.len + 3;
 }
 
 void
@@ -101,19 +100,35 @@ json_key_span(struct json *j, struct span name)
 	buf_addc(j->out, ':');
 }
 
-/* Folding after escaping is safe: escapes hold no capital letters. */
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+}
+
+/* A field name is a token (RFC 9110 5.6.2), which needs no escaping. */
+static bool
+is_plain_name(struct span name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (name.at[i] <= ' ' || name.at[i] >= 0x7f ||
+		    name.at[i] == '"' || name.at[i] == '\\')
+			return false;
+	return true;
+}
+
+/* Folding after escaping is safe too: escapes hold no capital letters. */
 void
 json_key_span_lower(struct json *j, struct span name)
 {
 	size_t from = j->out->len;
 
-	json_key_span(j, name);
-	for (size_t i = from; i < j->out->len; i++) {
-		char c = j->out->data[i];
-
-		if (c >= 'A' && c <= 'Z')
-			j->out->data[i] = (char)(c + ('a' - 'A'));
-	}
+	if (is_plain_name(name))
+		json_key_literal(j, name);
+	else
+		json_key_span(j, name);
+	for (size_t i = from; i < j->out->len; i++)
+		j->out->data[i] = lower(j->out->data[i]);
 }
 
 void

@@ -24,7 +24,13 @@ void json_object_end(struct json *j);
 void json_array_begin(struct json *j);
 void json_array_end(struct json *j);
 /* json_key writes a member name that needs no escaping (a literal). */
-void json_key(struct json *j, const char *literal);
+void json_key_literal(struct json *j, struct span literal);
+/* Inline, so that a literal's length is known when compiling. */
+static inline void
+json_key(struct json *j, const char *literal)
+{
+	json_key_literal(j, span_of(literal));
+}
 /* json_key_span escapes, and folds ASCII to lower case when lower is set. */
 void json_key_span(struct json *j, struct span name);
 void json_key_span_lower(struct json *j, struct span name);
