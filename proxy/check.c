@@ -27,17 +27,19 @@ only_spaces(const char *from, const char *to)
 }
 
 /* Every line must end in CRLF and none may be folded (RFC 9112 2.2, 5.2);
- * no space before the colon (5.1). The bytes behind a value are in the
- * buffer: the head was complete. */
+ * no space before the colon (5.1). What head.c forwards by the line relies
+ * on it. The bytes behind a value are in the buffer: the head was complete. */
 static bool
 lines_are_strict(const struct parse *p)
 {
+	const char *line = p->field_count ? p->fields[0].name.at : p->end - 2;
 	unsigned i;
 	bool folded;
 
+	if (memcmp(line - 2, "\r\n", 2) || memcmp(p->end - 4, "\r\n\r\n", 4))
+		return false;
 	for (i = 0; i < p->field_count; i++) {
 		const struct message_field *f = &p->fields[i];
-
 		const char *colon = f->name.at + f->name.len;
 
 		if (f->name.len == 0 || *colon != ':' ||
@@ -257,7 +259,7 @@ parse_check_response(const struct parse *p)
 	unsigned i, lengths = 0;
 
 	if (p->ll.http_major != 1 || p->ll.status_code < 100 ||
-	    p->ll.status_code > 599)
+	    p->ll.status_code > 599 || !lines_are_strict(p))
 		return -1;
 	for (i = 0; i < p->field_count; i++)
 		if (span_is_nocase(p->fields[i].name, "content-length"))

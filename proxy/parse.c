@@ -190,6 +190,7 @@ parse_head(struct parse *p, const char *data, size_t n, size_t *used)
 		return PARSE_MORE;
 	if (e == HPE_PAUSED && p->head_done && !p->folded) {
 		*used = (size_t)(llhttp_get_error_pos(&p->ll) - data);
+		p->end = data + *used;
 		return PARSE_HEAD;
 	}
 	return PARSE_BAD;

@@ -27,6 +27,7 @@ struct parse {
 	unsigned field_count, field_cap;
 	struct span start;	/* method, or status line from "HTTP/" on */
 	struct span target;	/* requests */
+	const char *end;	/* behind the head's empty line */
 	bool in_value, head_done, message_done, overflow, folded;
 	char *body_to;		/* where decoded chunk data is gathered */
 	size_t body_len;

@@ -116,6 +116,55 @@ START_TEST(bad_chunks_are_refused)
 }
 END_TEST
 
+/* Lines of an answer go on as they came, so they must end as lines do. */
+START_TEST(answers_with_odd_lines_are_refused)
+{
+	static const char *const bad[] = {
+		"HTTP/1.1 200 OK\nA: b\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b\r\n\n",
+		"HTTP/1.1 200 OK\r\nA: b\n\n",
+		"HTTP/1.1 200 OK\r\n\n",
+		"HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
+	};
+	static char first[8192];
+	struct arena arena;
+	struct parse p;
+	size_t used;
+
+	arena_init(&arena, first, sizeof(first), 65536);
+	parse_init_response(&p, &arena);
+	ck_assert_msg(parse_head(&p, bad[_i], strlen(bad[_i]), &used) !=
+			      PARSE_HEAD || parse_check_response(&p),
+		      "taken: %s", bad[_i]);
+	arena_fini(&arena);
+}
+END_TEST
+
+START_TEST(good_answers_are_taken)
+{
+	static const char *const good[] = {
+		"HTTP/1.1 200 OK\r\n\r\n",
+		"HTTP/1.1 200 \r\nA:b\r\nEmpty:\r\n\r\n",
+		"HTTP/1.1 200\r\nA:  b \r\n\r\n",
+		"HTTP/1.0 404 Not Found\r\nA: b\r\n\r\n",
+	};
+	static char first[8192];
+	struct arena arena;
+	struct parse p;
+	size_t used;
+
+	arena_init(&arena, first, sizeof(first), 65536);
+	parse_init_response(&p, &arena);
+	ck_assert_int_eq(parse_head(&p, good[_i], strlen(good[_i]), &used),
+			 PARSE_HEAD);
+	ck_assert_int_eq(parse_check_response(&p), 0);
+	arena_fini(&arena);
+}
+END_TEST
+
 START_TEST(hop_by_hop_fields_end_here)
 {
 	static const struct message_field f[] = {
@@ -145,6 +194,8 @@ main(void)
 			    ARRAY_SIZE(rows));
 	tcase_add_test(t, chunks_are_gathered_in_place);
 	tcase_add_loop_test(t, bad_chunks_are_refused, 0, 11);
+	tcase_add_loop_test(t, answers_with_odd_lines_are_refused, 0, 8);
+	tcase_add_loop_test(t, good_answers_are_taken, 0, 4);
 	tcase_add_test(t, hop_by_hop_fields_end_here);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
