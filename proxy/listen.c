@@ -28,6 +28,22 @@ unix_is_alive(const struct sockaddr_un *sun)
 	return alive;
 }
 
+/* A socket that nobody serves any more is removed, nothing else is. */
+static int
+remove_stale(const char *path, struct error *err)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return 0;	/* nothing there, or bind will say what */
+	if (!S_ISSOCK(st.st_mode))
+		return error_set(err, "listen address unix:%s: there is "
+				 "something else than a socket; remove it or "
+				 "choose another path", path);
+	return unlink(path) ? error_set(err, "listen address unix:%s: %s",
+					path, strerror(errno)) : 0;
+}
+
 static int
 listen_unix(const char *path, struct listen_address *out, struct error *err)
 {
@@ -42,7 +58,8 @@ listen_unix(const char *path, struct listen_address *out, struct error *err)
 	if (unix_is_alive(&sun))
 		return error_set(err, "listen address unix:%s: another "
 				 "process is listening there", path);
-	(void)unlink(path);
+	if (remove_stale(path, err))
+		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sun, sizeof(sun)) ||
 	    listen(fd, BACKLOG)) {
