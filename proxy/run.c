@@ -119,9 +119,11 @@ start_workers(struct run *r, struct error *err)
 	r->workers = calloc(r->worker_count, sizeof(*r->workers));
 	if (!r->workers)
 		return error_set(err, "out of memory");
-	for (i = 0; i < r->worker_count; i++)
+	for (i = 0; i < r->worker_count; i++) {
+		r->workers_made++;
 		if (worker_init(&r->workers[i], &r->proxy, i, err))
 			return -1;
+	}
 	if (start_listeners(r, err))
 		return -1;
 	for (i = 0; i < r->worker_count; i++) {
@@ -259,18 +261,15 @@ drain(struct run *r, int signals)
 static void
 stop_workers(struct run *r)
 {
-	unsigned i, k;
+	unsigned i;
 
 	atomic_store(&r->proxy.stopping, true);
 	atomic_store(&r->proxy.abandon, true);
-	for (i = 0; i < r->workers_started; i++)
+	for (i = 0; i < r->workers_made; i++)
 		worker_join(&r->workers[i]);
 	for (i = 0; i < r->listen_count; i++)
 		if (r->listen[i].unix_path[0])
 			unlink(r->listen[i].unix_path);
-	for (k = r->workers_started; r->workers && k < r->worker_count; k++)
-		if (r->workers[k].lease)
-			lease_fini(&r->workers[k]);
 }
 
 static void
@@ -286,7 +285,7 @@ stop_all(struct run *r)
 		bus_close(&r->proxy.bus);
 	if (r->proxy.journal)
 		journal_close(&r->proxy.journal);
-	for (i = 0; i < r->workers_started; i++)
+	for (i = 0; i < r->workers_made; i++)
 		worker_fini(&r->workers[i]);
 	free(r->workers);
 	stats_free(&r->proxy.stats);

@@ -18,7 +18,7 @@ struct run {
 	struct listen_address listen[CONSOLE_LIST_MAX];
 	unsigned listen_count;
 	struct worker *workers;
-	unsigned worker_count, workers_started;
+	unsigned worker_count, workers_made, workers_started;
 	struct shadow *shadow;
 	struct adapter_host *adapters;
 	struct console_admin *admin;

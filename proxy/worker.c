@@ -114,7 +114,9 @@ listener_expired(struct timer *t)
 	struct listener *l = (struct listener *)((char *)t -
 			offsetof(struct listener, timer));
 
-	(void)listener_watch(l);
+	if (listener_watch(l))
+		timer_set(&l->worker->timers, &l->timer,
+			  l->worker->now_ms + ACCEPT_PAUSE_MS);
 }
 
 static void
@@ -346,6 +348,7 @@ worker_start(struct worker *w, struct error *err)
 {
 	int e = pthread_create(&w->thread, NULL, worker_main, w);
 
+	w->started = e == 0;
 	return e ? error_set(err, "worker thread: %s", strerror(e)) : 0;
 }
 
@@ -378,8 +381,10 @@ worker_join(struct worker *w)
 {
 	struct timespec pause = { 0, 1000000 };
 
-	worker_wake(w);
-	pthread_join(w->thread, NULL);
+	if (w->started) {
+		worker_wake(w);
+		pthread_join(w->thread, NULL);
+	}
 	listeners_close(w);
 	while (w->clients) {
 		abandon_clients(w);

@@ -45,6 +45,7 @@ struct worker {
 	struct proxy *proxy;
 	unsigned index;
 	pthread_t thread;
+	bool started;
 	int epoll_fd;
 	struct io wake;			/* eventfd */
 	_Atomic(struct mail *) inbox;
@@ -58,6 +59,7 @@ struct worker {
 	struct client *resume;		/* to be run again in this batch */
 	struct listener *listeners;
 	struct pool *pools;		/* upstream addresses */
+	unsigned turn;			/* for addresses that are equal */
 	struct lease *lease;		/* newest rules */
 	struct lease *old_leases;	/* superseded, still in use */
 	uint64_t rules_generation;
@@ -79,7 +81,7 @@ MUST_CHECK int worker_listen(struct worker *w, int fd, bool shared,
 MUST_CHECK int worker_start(struct worker *w, struct error *err);
 /* worker_wake makes the loop look at flags and mail; any thread. */
 void worker_wake(struct worker *w);
-/* worker_stop ends the loop at once (after a drain) and joins. */
+/* worker_join ends what is left of it, started or not; `abandon` is set. */
 void worker_join(struct worker *w);
 void worker_fini(struct worker *w);
 
