@@ -30,6 +30,7 @@ answer_begin(struct exchange *ex, int status)
 	ex->download.true_bytes = 0;
 	ex->status = status;
 	ex->step = STEP_ANSWER;
+	exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
 	if (!ex->upload.done || ex->worker->draining)
 		ex->keep_alive = false;
 }

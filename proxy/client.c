@@ -16,6 +16,7 @@
 #include "proxy/worker.h"
 
 #define LINGER_MS 2000u
+#define LINGER_READS 16		/* then others have a turn */
 
 static void
 client_free(struct io *io)
@@ -41,6 +42,16 @@ client_close(struct client *c)
 	io_close(w, &c->io);
 }
 
+void
+client_resume_later(struct client *c)
+{
+	if (c->resuming)
+		return;
+	c->resuming = true;
+	c->resume_next = c->worker->resume;
+	c->worker->resume = c;
+}
+
 /* Closing with unread bytes would reset the connection and could destroy
  * the answer on its way (RFC 9112 9.6): stop sending, read on for a while. */
 static void
@@ -49,6 +60,7 @@ client_linger(struct client *c)
 	struct worker *w = c->worker;
 	struct chunk *sink;
 	enum io_result r = IO_OK;
+	int reads = 0;
 
 	if (!c->lingering) {
 		c->lingering = true;
@@ -56,23 +68,15 @@ client_linger(struct client *c)
 		timer_set(&w->timers, &c->timer, w->now_ms + LINGER_MS);
 	}
 	sink = chunk_take(&w->chunks, CHUNK_SMALL_BYTES);
-	while (sink && r == IO_OK) {
+	while (sink && r == IO_OK && reads++ < LINGER_READS) {
 		sink->at = sink->end = 0;
 		r = io_recv(&c->io, sink, 0);
 	}
-	chunk_give(&w->chunks, &sink);
-	if (r != IO_WAIT)
+	if (sink && r == IO_OK)
+		client_resume_later(c);
+	else if (r != IO_WAIT)
 		client_close(c);
-}
-
-static void
-client_resume_later(struct client *c)
-{
-	if (c->resuming)
-		return;
-	c->resuming = true;
-	c->resume_next = c->worker->resume;
-	c->worker->resume = c;
+	chunk_give(&w->chunks, &sink);
 }
 
 /* A long pipeline walks through its buffer; the rest moves to the front
@@ -168,6 +172,8 @@ client_exchange_ended(struct client *c, bool keep, struct chunk *rest)
 	c->exchange = NULL;
 	c->rest = rest;
 	c->served++;
+	timer_set(&w->timers, &c->timer,
+		  w->now_ms + w->proxy->client_idle_ms);
 	if (c->io.broken) {
 		client_close(c);
 	} else if (!keep) {
@@ -175,9 +181,6 @@ client_exchange_ended(struct client *c, bool keep, struct chunk *rest)
 		client_linger(c);
 	} else if (rest || c->io.readable || w->draining) {
 		client_resume_later(c);
-	} else {
-		timer_set(&w->timers, &c->timer,
-			  w->now_ms + w->proxy->client_idle_ms);
 	}
 }
 

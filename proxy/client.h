@@ -36,6 +36,8 @@ void client_close(struct client *c);
 /* client_exchange_ended: after the answer; keep says whether another request
  * may follow. Takes over the pipelined rest. */
 void client_exchange_ended(struct client *c, bool keep, struct chunk *rest);
+/* client_resume_later runs the client again after the others had a turn. */
+void client_resume_later(struct client *c);
 /* client_run reads and runs until the socket is empty. */
 void client_run(struct client *c);
 /* client_drain closes an idle client; called for each when draining. */

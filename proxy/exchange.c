@@ -163,6 +163,17 @@ exchange_deadline(struct exchange *ex, unsigned ms)
 	}
 }
 
+/* `head` runs once the whole request is here; before and after it is only
+ * silence that has a limit. */
+void
+exchange_progress(struct exchange *ex)
+{
+	bool head_is_due = ex->step == STEP_FORWARD && ex->upload.done;
+
+	exchange_deadline(ex, head_is_due ? ex->target->head_ms :
+					    ex->target->idle_ms);
+}
+
 void
 exchange_try_upstream(struct exchange *ex, const struct rules_target *target)
 {

@@ -19,6 +19,7 @@
 
 struct client;
 struct lease;
+struct pool;
 struct upstream;
 struct worker;
 
@@ -85,11 +86,11 @@ struct exchange {
 	struct upstream *upstream;
 	struct parse response;
 	struct chunk *response_head;
-	size_t response_start, response_head_end;
 	struct body download;
 	struct capture download_capture;
 	bool retried;
-	const char *upstream_text;
+	unsigned unreachable;		/* addresses of the target tried */
+	struct pool *pool;		/* the address asked, or NULL */
 
 	/* answer */
 	int status;
@@ -136,6 +137,8 @@ void exchange_try_upstream(struct exchange *ex,
 uint32_t exchange_elapsed_us(const struct exchange *ex);
 /* exchange_deadline moves the present deadline, ms from now; 0: none. */
 void exchange_deadline(struct exchange *ex, unsigned ms);
+/* exchange_progress: bytes moved, or the upstream's turn begins. */
+void exchange_progress(struct exchange *ex);
 
 /* ---- head.c: what goes on the wire ---- */
 

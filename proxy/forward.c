@@ -40,8 +40,21 @@ count_failure(enum problem p)
 		counter_inc(COUNTER_UPSTREAM_FAIL_PROTOCOL);
 }
 
-/* No answer came: a stale connection is tried once more, then the fallback,
- * then the client is told. */
+/* The target may have another address. */
+static bool
+may_try_next_address(struct exchange *ex)
+{
+	bool unreachable = !ex->upstream || ex->upstream->connecting;
+
+	if (!unreachable)
+		return false;
+	pool_shun(ex->worker, ex->pool);
+	return ++ex->unreachable < ex->target->address_count &&
+	       may_send_again(ex);
+}
+
+/* No answer came: another address, a stale connection once more, then the
+ * fallback, then the client is told. */
 enum flow
 forward_failed(struct exchange *ex, enum problem p)
 {
@@ -56,14 +69,29 @@ forward_failed(struct exchange *ex, enum problem p)
 		return FLOW_NEXT;
 	}
 	count_failure(p);
+	if (may_try_next_address(ex)) {
+		exchange_try_upstream(ex, ex->target);
+		return FLOW_NEXT;
+	}
 	if (fallback && ex->target != fallback && may_send_again(ex)) {
 		ex->fell_back = true;
 		ex->retried = false;
+		ex->unreachable = 0;
 		counter_inc(COUNTER_FELL_BACK);
 		exchange_try_upstream(ex, fallback);
 		return FLOW_NEXT;
 	}
 	return step_problem(ex, p);
+}
+
+enum flow
+forward_expired(struct exchange *ex)
+{
+	bool client_stalls = ex->upstream && !ex->upstream->connecting &&
+			     !ex->upload.done && !out_pending(&ex->to_upstream);
+
+	return client_stalls ? step_problem(ex, PROBLEM_REQUEST_TIMEOUT) :
+			       forward_failed(ex, PROBLEM_TIMEOUT);
 }
 
 static enum upstream_want
@@ -75,15 +103,22 @@ forward_want(const struct exchange *ex)
 						       UPSTREAM_PROBED;
 }
 
+static void
+forward_connecting(struct exchange *ex)
+{
+	ex->forward_us = exchange_elapsed_us(ex);
+	exchange_deadline(ex, ex->target->connect_ms);
+}
+
 static enum flow
 forward_begin(struct exchange *ex)
 {
-	struct pool *pool = pool_pick(ex->lease->pools[ex->target->index],
-				      ex->target->address_count);
+	struct worker *w = ex->worker;
 
+	ex->pool = pool_pick(w, ex->lease->pools[ex->target->index],
+			     ex->target->address_count);
 	ex->to_upstream.sent_bytes = 0;
-	ex->upstream_text = pool->address.text;
-	ex->upstream = upstream_take(ex->worker, pool, forward_want(ex), ex);
+	ex->upstream = upstream_take(w, ex->pool, forward_want(ex), ex);
 	if (!ex->upstream)
 		return forward_failed(ex, PROBLEM_CONNECT);
 	if (head_forward_request(ex))
@@ -91,9 +126,9 @@ forward_begin(struct exchange *ex)
 	if (relay_first_upload(ex))
 		return step_problem(ex, PROBLEM_BAD_BODY);
 	if (ex->upstream->connecting)
-		ex->forward_us = exchange_elapsed_us(ex);
-	exchange_deadline(ex, ex->upstream->connecting ?
-			      ex->target->connect_ms : ex->target->head_ms);
+		forward_connecting(ex);
+	else
+		exchange_progress(ex);
 	return FLOW_NEXT;
 }
 
@@ -108,7 +143,7 @@ forward_connect(struct exchange *ex)
 		return FLOW_WAIT;
 	up->connecting = false;
 	ex->connect_us = exchange_elapsed_us(ex) - ex->forward_us;
-	exchange_deadline(ex, ex->target->head_ms);
+	exchange_progress(ex);
 	return FLOW_NEXT;
 }
 
@@ -145,7 +180,6 @@ forward_interim(struct exchange *ex)
 	if (ex->response.ll.status_code == 101 || head_forward_interim(ex))
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
 	(void)out_flush(&ex->client->io, &ex->to_client);
-	ex->response_start = ex->response_head->at;
 	parse_init_response(&ex->response, &ex->arena);
 	return FLOW_NEXT;
 }
@@ -155,7 +189,6 @@ forward_answer(struct exchange *ex)
 {
 	const struct parse *p = &ex->response;
 
-	ex->response_head_end = ex->response_head->at;
 	if (parse_check_response(p))
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
 	if (p->ll.status_code / 100 == 1)
@@ -172,8 +205,9 @@ forward_answer(struct exchange *ex)
 		out_reset(&ex->to_client);
 		return step_problem(ex, PROBLEM_BAD_ANSWER);
 	}
-	exchange_deadline(ex, ex->target->idle_ms);
-	return step_go(ex, STEP_ANSWER);
+	ex->step = STEP_ANSWER;
+	exchange_progress(ex);
+	return FLOW_NEXT;
 }
 
 static enum flow

@@ -7,6 +7,7 @@
 #include "base/invariant.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 #define CRLF "\r\n"
@@ -181,12 +182,24 @@ put_request_framing(struct exchange *ex, struct writer *w)
 	}
 }
 
+/* For HTTP/1.0 without Host: what goes on as 1.1 needs one (RFC 9112 3.2). */
+static struct span
+upstream_host(const struct exchange *ex)
+{
+	const struct rules_address *a = &ex->pool->address;
+
+	return a->addr.ss_family == AF_UNIX ? SPAN_LITERAL("localhost") :
+					      span_of(a->text);
+}
+
 static size_t
 forwarding_size(const struct exchange *ex)
 {
 	struct message_fields f = ex->view.fields;
 	size_t size = 512 + 2 * ex->view.client.len + 3 * ex->view.host.len;
 	size_t i;
+
+	size += upstream_host(ex).len;
 
 	for (i = 0; i < f.count; i++)
 		if (span_is_nocase(f.at[i].name, "x-forwarded-for"))
@@ -205,7 +218,8 @@ add_request_fields(struct exchange *ex, bool own_host)
 		return -1;
 	if (own_host) {
 		put_str(&w, "Host: ");
-		put(&w, ex->view.host);
+		put(&w, ex->view.host.len ? ex->view.host :
+					    upstream_host(ex));
 		put_str(&w, CRLF);
 	}
 	put_forwarding(ex, &w);
@@ -242,7 +256,7 @@ head_forward_request(struct exchange *ex)
 		return -1;
 	if (add_runs(&ex->to_upstream, start, end, f, &k))
 		return -1;
-	return add_request_fields(ex, own_host && ex->view.host.len);
+	return add_request_fields(ex, own_host);
 }
 
 /* ---- response ---- */
@@ -304,7 +318,7 @@ int
 head_forward_response(struct exchange *ex)
 {
 	struct message_fields f = parse_fields(&ex->response);
-	const char *end = ex->response_head->data + ex->response_head_end - 2;
+	const char *end = ex->response.end - 2;
 	const char *line = f.count ? f.at[0].name.at : end;
 	struct keep k = { NULL, 0, has_connection(f) };
 
@@ -319,14 +333,17 @@ head_forward_response(struct exchange *ex)
 	return add_answer_fields(ex);
 }
 
-/* 1xx goes on to HTTP/1.1 clients only (RFC 9110 15.2). */
+/* 1xx goes on to HTTP/1.1 clients only (RFC 9110 15.2). A copy: the buffer
+ * may be replaced before a slow client has taken it. */
 int
 head_forward_interim(struct exchange *ex)
 {
 	const char *start = ex->response.start.at - 5;
-	const char *end = ex->response_head->data + ex->response_head_end;
+	size_t n = (size_t)(ex->response.end - start);
+	char *copy;
 
 	if (ex->request.ll.http_minor == 0)
 		return 0;
-	return out_add(&ex->to_client, start, (size_t)(end - start)) ? 0 : -1;
+	copy = arena_copy(&ex->arena, start, n);
+	return copy && out_add(&ex->to_client, copy, n) ? 0 : -1;
 }

@@ -10,6 +10,7 @@
 #include "base/invariant.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "rules/rules.h"
 
@@ -280,8 +281,8 @@ copy_route(struct bus_record *r, struct flat *flat,
 				 (struct span){ "", 0 };
 	if (ex->target && ex->target->kind == RULES_TARGET_COMMAND)
 		r->command = span_of(ex->target->command);
-	if (ex->upstream_text)
-		r->upstream = flat_copy(flat, span_of(ex->upstream_text));
+	if (ex->pool)
+		r->upstream = flat_copy(flat, span_of(ex->pool->address.text));
 	if (d->shadow)
 		r->shadow = span_of(d->shadow->name);
 	r->redact = &ex->lease->rules->redact;

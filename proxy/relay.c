@@ -9,6 +9,8 @@
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
+#define PIECES_MAX 16	/* of up to 64 KiB in one go */
+
 /* One direction, so that both can share the code. */
 struct lane {
 	struct exchange *ex;
@@ -153,16 +155,20 @@ lane_fill(struct lane *l, struct io *io)
 	return io_recv(io, b->chunk, most);
 }
 
-static void
-progress(struct exchange *ex)
+/* A body that comes as fast as it goes leaves the worker to others now and
+ * then. */
+static enum relay
+give_way(struct exchange *ex)
 {
-	exchange_deadline(ex, ex->target ? ex->target->idle_ms : 0);
+	client_resume_later(ex->client);
+	return RELAY_WAIT;
 }
 
 enum relay
 relay_upload(struct exchange *ex)
 {
 	struct lane l = lane_up(ex);
+	int pieces = 0;
 
 	for (;;) {
 		switch (out_flush(&ex->upstream->io, &ex->to_upstream)) {
@@ -176,6 +182,8 @@ relay_upload(struct exchange *ex)
 		}
 		if (ex->upload.done)
 			return RELAY_DONE;
+		if (pieces++ == PIECES_MAX)
+			return give_way(ex);
 		switch (lane_fill(&l, &ex->client->io)) {
 		case IO_WAIT:
 			return RELAY_WAIT;
@@ -188,7 +196,7 @@ relay_upload(struct exchange *ex)
 		ex->upload_replayable = false;
 		if (lane_take(&l, ex->upload.chunk, false))
 			return RELAY_BAD_REQUEST;
-		progress(ex);
+		exchange_progress(ex);
 	}
 }
 
@@ -243,7 +251,7 @@ download_more(struct lane *l)
 	case IO_OK:
 		break;
 	}
-	progress(ex);
+	exchange_progress(ex);
 	return lane_take(l, ex->download.chunk, false) ? RELAY_BAD_ANSWER :
 							 RELAY_DONE;
 }
@@ -252,6 +260,7 @@ enum relay
 relay_download(struct exchange *ex)
 {
 	struct lane l = lane_down(ex);
+	int pieces = 0;
 	enum relay r;
 
 	for (;;) {
@@ -270,6 +279,8 @@ relay_download(struct exchange *ex)
 		}
 		if (ex->download.done)
 			return RELAY_DONE;
+		if (pieces++ == PIECES_MAX)
+			return give_way(ex);
 		r = download_more(&l);
 		if (r != RELAY_DONE)
 			return r;

@@ -319,8 +319,12 @@ record(struct exchange *ex)
 		return FLOW_WAIT;
 	if (ex->commit_failed && ex->recorded)
 		return record_lost(ex);
-	if (ex->recorded || ex->rejected || !ex->decision.record)
+	if (ex->recorded || ex->rejected || !ex->decision.record) {
+		/* It may have passed while the commit was under way. */
+		if (ex->held)
+			exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
 		return step_go(ex, ex->held ? STEP_RELEASE : STEP_FINISH);
+	}
 	switch (record_close(ex)) {
 	case RECORD_OK:
 	case RECORD_WAIT:
@@ -408,7 +412,7 @@ exchange_expired(struct exchange *ex)
 		(void)reject(ex, PROBLEM_REQUEST_TIMEOUT);
 		break;
 	case STEP_FORWARD:
-		(void)forward_failed(ex, PROBLEM_TIMEOUT);
+		(void)forward_expired(ex);
 		break;
 	case STEP_COMMAND:
 		if (ex->opened)

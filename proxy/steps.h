@@ -18,5 +18,7 @@ enum flow step_abort(struct exchange *ex);
 enum flow forward_step(struct exchange *ex);
 /* forward_failed: no answer came, for this reason. */
 enum flow forward_failed(struct exchange *ex, enum problem p);
+/* forward_expired: the deadline has passed; who was it? */
+enum flow forward_expired(struct exchange *ex);
 
 #endif

@@ -16,6 +16,7 @@
 #include "proxy/worker.h"
 
 #define IDLE_MAX 256u		/* kept per address */
+#define SHUN_MS 2000u		/* an address that cannot be reached */
 #define IDLE_MS 55000u		/* below the common 60 s of servers */
 
 struct pool *
@@ -40,16 +41,31 @@ pool_find(struct worker *w, const struct rules_address *a)
 	return p;
 }
 
-struct pool *
-pool_pick(struct pool **pools, size_t n)
+static bool
+is_better(const struct pool *a, const struct pool *b, uint64_t now_ms)
 {
-	struct pool *best = pools[0];
-	size_t i;
+	bool a_shunned = a->shunned_until_ms > now_ms;
+	bool b_shunned = b->shunned_until_ms > now_ms;
 
-	for (i = 1; i < n; i++)
-		if (pools[i]->busy < best->busy)
+	return a_shunned != b_shunned ? b_shunned : a->busy < b->busy;
+}
+
+struct pool *
+pool_pick(struct worker *w, struct pool **pools, size_t n)
+{
+	size_t i, first = n > 1 ? w->turn++ % n : 0;
+	struct pool *best = pools[first];
+
+	for (i = 0; i < n; i++)
+		if (is_better(pools[i], best, w->now_ms))
 			best = pools[i];
 	return best;
+}
+
+void
+pool_shun(struct worker *w, struct pool *pool)
+{
+	pool->shunned_until_ms = w->now_ms + SHUN_MS;
 }
 
 static void
@@ -153,6 +169,16 @@ upstream_is_alive(struct upstream *up)
 	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
+/* What the server said behind its answer must not become the next one. The
+ * last read did not always empty the socket. */
+static bool
+is_quiet(struct upstream *up)
+{
+	if (up->io.readable && upstream_is_alive(up))
+		up->io.readable = false;
+	return !up->io.readable;
+}
+
 static struct upstream *
 idle_pop(struct pool *pool, enum upstream_want want)
 {
@@ -195,8 +221,7 @@ upstream_keep(struct upstream **upp)
 	struct pool *pool = up->pool;
 
 	if (pool->idle_count >= IDLE_MAX || up->io.peer_done ||
-	    up->io.broken || up->worker->draining ||
-	    (up->io.readable && !upstream_is_alive(up))) {
+	    up->io.broken || up->worker->draining || !is_quiet(up)) {
 		upstream_drop(upp);
 		return;
 	}

@@ -31,13 +31,17 @@ struct pool {
 	struct rules_address address;	/* text is the pool's own copy */
 	struct upstream *idle;		/* newest first */
 	unsigned idle_count, busy;
+	uint64_t shunned_until_ms;	/* could not be reached */
 };
 
 /* pool_find returns the worker's pool of that address, made on first use;
  * NULL without memory. */
 struct pool *pool_find(struct worker *w, const struct rules_address *a);
-/* pool_pick: the least loaded of n pools. */
-struct pool *pool_pick(struct pool **pools, size_t n);
+/* pool_pick: the least loaded of n pools, in turn when they are equal; those
+ * that could not be reached a moment ago come last. */
+struct pool *pool_pick(struct worker *w, struct pool **pools, size_t n);
+/* pool_shun: no connection could be made just now. */
+void pool_shun(struct worker *w, struct pool *pool);
 void pool_fini(struct worker *w);
 
 /* upstream_take returns a kept-alive connection, or a new one that is
