@@ -60,13 +60,13 @@ struct worker {
 	struct stream stream;
 };
 
-static volatile sig_atomic_t stop_asked;
+static atomic_bool stop_asked;	/* lock-free: a handler may set it */
 
 static void
 ask_stop(int sig)
 {
 	(void)sig;
-	stop_asked = 1;
+	stop_asked = true;
 }
 
 static double
