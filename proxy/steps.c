@@ -313,18 +313,24 @@ record_lost(struct exchange *ex)
 }
 
 static enum flow
+after_record(struct exchange *ex)
+{
+	if (!ex->held)
+		return step_go(ex, STEP_FINISH);
+	/* The deadline may have passed while the commit was under way. */
+	exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
+	return step_go(ex, STEP_RELEASE);
+}
+
+static enum flow
 record(struct exchange *ex)
 {
 	if (ex->commit_pending)
 		return FLOW_WAIT;
 	if (ex->commit_failed && ex->recorded)
 		return record_lost(ex);
-	if (ex->recorded || ex->rejected || !ex->decision.record) {
-		/* It may have passed while the commit was under way. */
-		if (ex->held)
-			exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
-		return step_go(ex, ex->held ? STEP_RELEASE : STEP_FINISH);
-	}
+	if (ex->recorded || ex->rejected || !ex->decision.record)
+		return after_record(ex);
 	switch (record_close(ex)) {
 	case RECORD_OK:
 	case RECORD_WAIT:
