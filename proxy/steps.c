@@ -69,25 +69,26 @@ head_problem(const struct exchange *ex)
 	return PROBLEM_BAD_REQUEST;
 }
 
-/* A head that fills its buffer moves to a large one, once. */
+/* A head that fills its buffer moves to a large one, once; in a large one
+ * it moves to the front, where an upload may have been. */
 static int
 grow_head(struct exchange *ex)
 {
-	struct chunk *old = ex->request_head, *big;
+	struct chunk *old = ex->request_head, *big = old;
 	size_t from = ex->request_start;
 
-	if (old->size == CHUNK_LARGE_BYTES)
+	if (old->size == CHUNK_SMALL_BYTES)
+		big = chunk_take(&ex->worker->chunks, CHUNK_LARGE_BYTES);
+	if (!big || (big == old && from == 0))
 		return -1;
-	big = chunk_take(&ex->worker->chunks, CHUNK_LARGE_BYTES);
-	if (!big)
-		return -1;
-	memcpy(big->data, old->data + from, old->end - from);
+	memmove(big->data, old->data + from, old->end - from);
+	parse_rebase(&ex->request, old->data + from, big->data);
 	big->at = old->at - from;
 	big->end = old->end - from;
-	parse_rebase(&ex->request, old->data + from, big->data);
 	ex->request_start = 0;
-	chunk_give(&ex->worker->chunks, &ex->request_head);
 	ex->request_head = big;
+	if (old != big)
+		chunk_give(&ex->worker->chunks, &old);
 	return 0;
 }
 
