@@ -335,15 +335,172 @@ def not_a_socket(case, origin):
         case.equal(f.read(), "data", "it is not removed")
 
 
+def behind_a_buffer(case, matapalo):
+    """A head that begins late in a large buffer has as much room as one at
+    its beginning."""
+    fields = [("X-Long-%d" % i, "y" * 5000) for i in range(11)]
+    body = b"z" * 30000
+    upload = (b"POST /echo HTTP/1.1\r\nHost: a\r\n"
+              b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body))
+    for _ in range(5):
+        with Client(matapalo.port) as client:
+            client.send(upload)
+            time.sleep(0.02)
+            client.send(body + b"\r\n0\r\n\r\n" +
+                        make_request("GET", "/echo", fields=fields))
+            case.equal(client.read().status, 200, "an upload")
+            case.equal(client.read().status, 200, "55 KB of head behind it")
+
+
+def law(case, matapalo):
+    """Whatever happened: answered = recorded + dropped by reason."""
+    def holds():
+        m = matapalo.metrics()
+        dropped = sum(v for k, v in m.items()
+                      if k.startswith("matapalo_exchanges_dropped_total"))
+        return m["matapalo_exchanges_answered_total"] == \
+            m["matapalo_exchanges_recorded_total"] + dropped
+    lib.wait_for(holds, "answered = recorded + dropped")
+    case.check(True, "conservation")
+
+
+COMMAND = "edge.command.v1"
+SLOW = """
+time.sleep(0.7)
+reply(200, {"text": "z" * 3000000})
+"""
+
+
+def command_rules(case, origin):
+    return case.rules({
+        "version": 1,
+        "targets": {
+            "legacy": {"url": origin.url},
+            "orders": {"command": COMMAND, "reply_within": "1s"}},
+        "rules": [
+            {"name": "gone", "match": {"path": "/gone"}, "stage": "retired"},
+            {"name": "order", "match": {"method": "POST", "path": "/orders"},
+             "stage": "migrated", "target": "orders"}]}, "commands.json")
+
+
+def commands(case, origin):
+    matapalo = case.matapalo(rules=command_rules(case, origin))
+    port = matapalo.port
+    chunked = make_request("POST", "/orders", b"z" * 5000,
+                           [("Expect", "100-continue")], chunked=True)
+    head, body = chunked.split(b"\r\n\r\n", 1)
+    with Client(port) as client:
+        client.send(head + b"\r\n\r\n")
+        interim = client.until(b"\r\n\r\n")
+        case.check(interim.startswith(b"HTTP/1.1 100"), "100 for a command")
+        client.send(body[:10])
+        time.sleep(0.05)
+        client.send(body[10:] + make_request("GET", "/x?n=1"))
+        case.equal(client.read().status, 504, "nobody replies")
+        case.equal(client.read().body, b"/x?n=1", "the request behind it")
+    with Client(port) as client:
+        client.send(make_request("POST", "/orders", b"z" * 1100000))
+        case.equal(client.read().status, 413, "more than a command may be")
+    with Client(port) as client:
+        client.send(make_request("POST", "/orders", b"z")[:-6] +
+                    b"Transfer-Encoding: chunked\r\n\r\nxx\r\n")
+        case.equal(client.read().status, 400, "two framings")
+    with Client(port) as client:
+        client.send(head.replace(b"Expect", b"X-Expect") + b"\r\n\r\nxx\r\n")
+        case.equal(client.read().status, 400, "bad chunks for a command")
+    for i in range(20):         # gone before, during and after the publish
+        client = Client(port)
+        client.send(make_request("POST", "/orders", b"z" * 3000)
+                    [:None if i % 2 else -1000])
+        time.sleep(0.003 * (i % 5))
+        client.reset()
+    law(case, matapalo)
+    consumer = case.consume(matapalo, "slow", SLOW, [
+        "--type", COMMAND, "--reply", "--from", "now"])
+    lib.wait_for(lambda: matapalo.status()["bus"]["groups"], "the group")
+    time.sleep(0.3)
+    with Client(port) as client:
+        client.send(make_request("POST", "/orders", b"z"))
+        client.until(b"\r\n")
+        time.sleep(1)           # longer than the rest of reply_within
+        client.buffer = b"HTTP/1.1 200 OK\r\n" + client.buffer
+        case.equal(len(client.read().json()["text"]), 3000000,
+                   "a long reply to a slow caller")
+    consumer.signal(lib.signal.SIGTERM)
+    consumer.wait()
+    law(case, matapalo)
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def in_a_hurry(case, origin):
+    """The second SIGTERM finds exchanges in every step."""
+    matapalo = case.matapalo(rules=command_rules(case, origin), workers=2)
+    requests = [
+        make_request("POST", "/orders", b"z"),
+        make_request("POST", "/orders", b"z" * 3000)[:-1000],
+        make_request("POST", "/orders", b"z" * 3000, chunked=True)[:-10],
+        make_request("GET", "/slow-head/9000"),
+        make_request("POST", "/slow-head/9000", b"z"),
+        make_request("GET", "/slow-body/9000"),
+        make_request("POST", "/slow-body/9000", b"z" * 90000)[:-1000],
+        make_request("GET", "/bytes/90000000"),
+        make_request("POST", "/bytes/90000000", b"z"),
+        make_request("POST", "/gone", b"z" * 90)[:-10],
+        b"GET / HT", b""]
+    clients = [Client(matapalo.port) for _ in requests * 4]
+    for i, client in enumerate(clients):
+        client.send(requests[i % len(requests)])
+    lib.wait_for(lambda: matapalo.metrics()[
+        "matapalo_client_connections_open"] == len(clients), "all of them")
+    matapalo.signal(lib.signal.SIGTERM)
+    time.sleep(0.3)
+    matapalo.signal(lib.signal.SIGTERM)
+    case.equal(matapalo.wait(8), 0, "exit status of a hurried stop")
+    rows = matapalo.query(
+        "SELECT correlationid, count(*) FROM events WHERE type = "
+        "'matapalo.exchange.v1' GROUP BY 1 HAVING count(*) <> 1")
+    case.equal(rows, [], "more than one terminal event")
+    for client in clients:
+        client.close()
+
+
+def reloads(case, origin):
+    """Rules come and go while exchanges run under them."""
+    path = command_rules(case, origin)
+    matapalo = case.matapalo(rules=path, workers=2)
+    slow = [Client(matapalo.port) for _ in range(8)]
+    for i, client in enumerate(slow):
+        client.send(make_request("GET" if i % 2 else "POST",
+                                 "/slow-body/700", None if i % 2 else b"z"))
+    for i in range(40):
+        rules = {"version": 1, "targets": {"legacy": {"url": origin.url}},
+                 "rules": [{"name": "rule-%d" % i, "stage": "mirror",
+                            "match": {"path": "/x"}}]}
+        case.rules(rules, "commands.json")
+        for _ in range(5):
+            fetch(matapalo.port, "POST", "/x?n=1", b"z")
+            fetch(matapalo.port, "GET", "/x?n=1")
+    for client in slow:
+        case.equal(client.read().body, pattern(2000), "an older rule's answer")
+        client.close()
+    law(case, matapalo)
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def scenario(case):
     origin = case.origin("legacy")
     matapalo = case.matapalo(legacy=origin.url)
     vanished(case, matapalo)
     without_host(case, matapalo, origin)
     long_head_behind_upload(case, matapalo)
+    behind_a_buffer(case, matapalo)
     one_greedy(case, matapalo)
+    law(case, matapalo)
     case.equal(matapalo.stop(), 0, "exit status")
     one_flooder(case, origin)
+    commands(case, origin)
+    in_a_hurry(case, origin)
+    reloads(case, origin)
     two_addresses(case, origin)
     not_a_socket(case, origin)
     surplus(case)
