@@ -11,6 +11,15 @@ from lib import Client, fetch, make_request, pattern
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
 
+def unix_client(path):
+    """Its socket's buffer is small and does not grow."""
+    client = Client.__new__(Client)
+    client.socket, client.buffer = socket.socket(socket.AF_UNIX), b""
+    client.socket.settimeout(20)
+    client.socket.connect(path)
+    return client
+
+
 class Upstream:
     """Runs serve(connection, head) for each request head it receives; a
     connection is a Client on the accepting side."""
@@ -103,10 +112,7 @@ def interim_answers(case):
                           (5000 if letter < "c" else 9000))
 
     def call(first):
-        client = Client.__new__(Client)
-        client.socket, client.buffer = socket.socket(socket.AF_UNIX), b""
-        client.socket.settimeout(20)
-        client.socket.connect(path)     # its buffer is small and does not grow
+        client = unix_client(path)
         client.send(b"".join(make_request("GET", "/x?n=%d" % (first + i))
                              for i in range(count)))
         return client
@@ -365,8 +371,7 @@ def law(case, matapalo):
 
 
 COMMAND = "edge.command.v1"
-SLOW = """
-time.sleep(0.7)
+LONG = """
 reply(200, {"text": "z" * 3000000})
 """
 
@@ -376,7 +381,7 @@ def command_rules(case, origin):
         "version": 1,
         "targets": {
             "legacy": {"url": origin.url},
-            "orders": {"command": COMMAND, "reply_within": "1s"}},
+            "orders": {"command": COMMAND, "reply_within": "2s"}},
         "rules": [
             {"name": "gone", "match": {"path": "/gone"}, "stage": "retired"},
             {"name": "order", "match": {"method": "POST", "path": "/orders"},
@@ -384,7 +389,9 @@ def command_rules(case, origin):
 
 
 def commands(case, origin):
-    matapalo = case.matapalo(rules=command_rules(case, origin))
+    unix = case.path("orders.sock")
+    matapalo = case.matapalo(rules=command_rules(case, origin),
+                             args=["--listen", "unix:" + unix])
     port = matapalo.port
     chunked = make_request("POST", "/orders", b"z" * 5000,
                            [("Expect", "100-continue")], chunked=True)
@@ -415,15 +422,16 @@ def commands(case, origin):
         time.sleep(0.003 * (i % 5))
         client.reset()
     law(case, matapalo)
-    consumer = case.consume(matapalo, "slow", SLOW, [
-        "--type", COMMAND, "--reply", "--from", "now"])
-    lib.wait_for(lambda: matapalo.status()["bus"]["groups"], "the group")
-    time.sleep(0.3)
-    with Client(port) as client:
+    consumer = case.consume(matapalo, "long", LONG, [
+        "--type", COMMAND, "--reply", "--from", "oldest"])
+    with unix_client(unix) as client:
+        lib.wait_for(lambda: client.request("POST", "/orders", b"z")
+                     .status == 200, "the consumer")
         client.send(make_request("POST", "/orders", b"z"))
-        client.until(b"\r\n")
-        time.sleep(1)           # longer than the rest of reply_within
-        client.buffer = b"HTTP/1.1 200 OK\r\n" + client.buffer
+        answer = client.until(b"\r\n") + b"\r\n"
+        case.check(answer.startswith(b"HTTP/1.1 200"), "a long reply")
+        time.sleep(2.2)         # longer than reply_within
+        client.buffer = answer + client.buffer
         case.equal(len(client.read().json()["text"]), 3000000,
                    "a long reply to a slow caller")
     consumer.signal(lib.signal.SIGTERM)
