@@ -16,7 +16,7 @@
 #define JOURNAL_QUEUE_MAGIC 0x4a515545u
 /* PRAGMA application_id: "mtpl". */
 #define JOURNAL_APPLICATION_ID 0x6d74706c
-#define JOURNAL_BATCH_ITEMS 256
+#define JOURNAL_BATCH_ITEMS 512
 /* How long the writer waits for a lock that only a stranger can hold. */
 #define JOURNAL_BUSY_WAIT_MS 1000
 
