@@ -37,8 +37,8 @@ def canary(rule, _verdict):
 def migrated(rule, _verdict):
     if rule["target"] == "orders":
         yield ("Each of the %d became a command on the bus. A Python script "
-               "without any port took it there, and its reply was the "
-               "caller's answer." % rule["answered"]["target"])
+               "without any port, started for each, took it there; its "
+               "reply was the caller's answer." % rule["answered"]["target"])
     else:
         yield ("The new catalogue answered %d of %d; should it fail, the "
                "legacy would." % (rule["answered"]["target"],
