@@ -3,9 +3,9 @@
  *
  * A pair can be claimed from the moment its command is on disk (the end of
  * a pair must not overtake its beginning), once, and is removed with its
- * verdict, so that a second reply finds nothing. Its deadline is held against the replies that have
- * been read, not against the clock: after a restart those that came in time
- * are still in the journal. */
+ * verdict, so that a second reply finds nothing. Its deadline is held
+ * against the replies that have been read, not against the clock: after a
+ * restart those that came in time are still in the journal. */
 #include <stdio.h>
 #include <stdlib.h>
 
