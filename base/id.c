@@ -10,6 +10,7 @@
 
 #include "base/attr.h"
 #include "base/clock.h"
+#include "base/hex.h"
 #include "base/invariant.h"
 
 #define POOL_BYTES 4096
@@ -133,18 +134,6 @@ id_text(const struct id *id, char out[ID_TEXT_SIZE])
 	}
 	*at = '\0';
 	return out;
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 int

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/hex.h"
+
 const struct message_field *
 message_find_span(struct message_fields fields, struct span name)
 {
@@ -92,18 +94,6 @@ message_query_param(struct span query, struct span name, struct span *value)
 		}
 	}
 	return false;
-}
-
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 /* RFC 3986 2.3 */

@@ -2,6 +2,7 @@
 /* Replies: as the waiting request needs them, and as the event is stored. */
 #include <stdlib.h>
 
+#include "base/base64.h"
 #include "base/invariant.h"
 #include "bus/server.h"
 #include "payload/payload.h"

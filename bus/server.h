@@ -133,7 +133,5 @@ MUST_CHECK int reply_write_data(struct bus *b, const struct bus_reply *r,
 				struct buf *out);
 #define REPLY_LATE "{\"late\":true,"
 
-/* base64_decode writes at most text.len / 4 * 3 bytes; -1 on bad input. */
-long base64_decode(struct span text, char *out);
 
 #endif

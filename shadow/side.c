@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/base64.h"
+
 static size_t
 count_fields(const struct cJSON *headers)
 {
@@ -57,42 +59,6 @@ decode_fields(const struct cJSON *headers, struct shadow_side *side)
 }
 
 static int
-base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* RFC 4648 section 4; padding may be left out. -1 on any other character. */
-static long
-decode_base64(const char *text, char *out)
-{
-	unsigned bits = 0, have = 0;
-	long n = 0;
-
-	for (; *text && *text != '='; text++) {
-		int v = base64_value(*text);
-
-		if (v < 0)
-			return -1;
-		bits = (bits << 6 | (unsigned)v) & 0xffffff;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			out[n++] = (char)(bits >> have & 0xff);
-		}
-	}
-	while (*text == '=')
-		text++;
-	return *text ? -1 : n;
-}
-
-static int
 take_base64(const char *text, struct shadow_side *side, struct error *err)
 {
 	long n;
@@ -100,7 +66,7 @@ take_base64(const char *text, struct shadow_side *side, struct error *err)
 	side->decoded = malloc(strlen(text) + 1);
 	if (!side->decoded)
 		return error_set(err, "no memory for a body");
-	n = decode_base64(text, side->decoded);
+	n = base64_decode(span_of(text), side->decoded);
 	if (n < 0)
 		return error_set(err, "body_base64 is not base64");
 	side->body = (struct span){ side->decoded, (size_t)n };
