@@ -59,18 +59,42 @@ def wrk(port, connections, seconds, core):
             "p99_ms": to_ms(re.search(r"99% +(\S+)", out).group(1))}
 
 
+def stolen_seconds():
+    """Time that the hypervisor gave to others; 0 on real hardware."""
+    with open("/proc/stat") as f:
+        return int(f.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+
+
+STEAL_MOST = 0.02
+ATTEMPTS = 3
+
+
 def one_window(proxy, connections, seconds, core):
+    """The best of a few attempts: one in which the hypervisor took more than
+    2 % of the time says nothing about a proxy and is made again."""
+    best = None
+    for _ in range(ATTEMPTS):
+        row = one_attempt(proxy, connections, seconds, core)
+        if best is None or row["steal"] < best["steal"]:
+            best = row
+        if best["steal"] <= STEAL_MOST:
+            break
+    return best
+
+
+def one_attempt(proxy, connections, seconds, core):
     """Warm up, then CPU over exactly the requests of one wrk run. What the
     proxy still writes 300 ms later (a commit) counts as well."""
     wrk(proxy.port, connections, 1, core)
     time.sleep(0.3)
-    before = cpu_seconds(proxy)
+    before, stolen = cpu_seconds(proxy), stolen_seconds()
     result = wrk(proxy.port, connections, seconds, core)
     time.sleep(0.3)
     used = cpu_seconds(proxy) - before
     if used <= 0:
         raise Insane("%s used no CPU" % proxy.name)
     result["cpu_us"] = used / result["requests"] * 1e6
+    result["steal"] = (stolen_seconds() - stolen) / (seconds + 0.3)
     return result
 
 

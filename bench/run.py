@@ -43,9 +43,10 @@ def under_load(found, options, core):
                 row = measure.one_window(proxy, connections,
                                          options.seconds, core)
                 results.setdefault((proxy.name, connections), []).append(row)
-                print("round %d c=%-3d %-18s %6.2f us %8.0f /s"
+                print("round %d c=%-3d %-18s %6.2f us %8.0f /s, "
+                      "stolen %.1f %%"
                       % (number + 1, connections, proxy.name, row["cpu_us"],
-                         row["rate"]), flush=True)
+                         row["rate"], 100 * row["steal"]), flush=True)
     return results
 
 
