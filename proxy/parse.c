@@ -90,6 +90,9 @@ on_value(llhttp_t *ll, const char *at, size_t n)
 	if (p->head_done)
 		return 0;
 	p->in_value = true;
+	/* Of an empty value llhttp points behind the line. */
+	if (n == 0)
+		return 0;
 	span_extend(p, &p->fields[p->field_count - 1].value, at, n);
 	return 0;
 }
