@@ -93,13 +93,16 @@ main(void)
 	const char *const has_pynng[] = { from_environment("PYTHON3",
 							   "python3"),
 					  "-c", "import pynng", NULL };
-	Suite *s = suite_create("bus/python");
-	TCase *t = tcase_create("python");
-	SRunner *r = srunner_create(s);
+	Suite *s;
+	TCase *t;
+	SRunner *r;
 	int failed;
 
 	if (!freopen("/dev/null", "w", stderr) || run(has_pynng) != 0)
 		return SKIPPED;
+	s = suite_create("bus/python");
+	t = tcase_create("python");
+	r = srunner_create(s);
 	tcase_add_test(t, example_answers_a_command);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
