@@ -98,6 +98,23 @@ split(const char *address, char *host, size_t host_size, const char **port)
 	return 0;
 }
 
+/* SO_REUSEPORT would let a second process share the port in silence: a bind
+ * without it is refused while anybody listens there. */
+static int
+port_is_free(const struct addrinfo *ai)
+{
+	int one = 1, e, fd = socket(ai->ai_family,
+				    SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	e = bind(fd, ai->ai_addr, ai->ai_addrlen) ? errno : 0;
+	close(fd);
+	errno = e;
+	return e ? -1 : 0;
+}
+
 static int
 bind_tcp(const struct addrinfo *ai)
 {
@@ -140,6 +157,9 @@ static int
 listen_tcp(const char *address, struct addrinfo *ai, unsigned sockets,
 	   struct listen_address *out, struct error *err)
 {
+	if (port_is_free(ai))
+		return error_set(err, "listen address %s: %s", address,
+				 strerror(errno));
 	while (out->fd_count < sockets) {
 		int fd = bind_tcp(ai);
 
