@@ -83,10 +83,15 @@ def one_window(proxy, connections, seconds, core):
 
 
 def one_attempt(proxy, connections, seconds, core):
-    """Warm up, then CPU over exactly the requests of one wrk run. What the
-    proxy still writes 300 ms later (a commit) counts as well."""
+    """Warm up, then a window."""
     wrk(proxy.port, connections, 1, core)
     time.sleep(0.3)
+    return counted(proxy, connections, seconds, core)
+
+
+def counted(proxy, connections, seconds, core):
+    """CPU over exactly the requests of one wrk run. What the proxy still
+    writes 300 ms later (a commit) counts as well."""
     before, stolen = cpu_seconds(proxy), stolen_seconds()
     result = wrk(proxy.port, connections, seconds, core)
     time.sleep(0.3)

@@ -139,14 +139,16 @@ def start_haproxy(case, origin, core):
     return Proxy("haproxy", port, process)
 
 
-def start_matapalo(case, name, stage, origin, core, data):
+def start_matapalo(case, name, stage, origin, core, data,
+                   binary=lib.MATAPALO):
     shutil.rmtree(data, ignore_errors=True)
     os.makedirs(data)
     rules = {"version": 1, "default": {"stage": stage}, "targets": {
         "legacy": {"url": "http://127.0.0.1:%d" % origin.port}}}
     path = case.rules(rules, name.replace(" ", "-") + ".json")
     process = case.matapalo(rules=path, data=data, core=core,
-                            args=["--idle", "10m", "--log-level", "error"])
+                            args=["--idle", "10m", "--log-level", "error"],
+                            binary=binary)
     return Proxy(name, process.port, process)
 
 

@@ -133,9 +133,10 @@ def command(*args):
 class Matapalo(Process):
     """`matapalo run` with its data directory, ready for traffic."""
 
-    def __init__(self, case, name, args, data, ready=True, core=None, **kw):
+    def __init__(self, case, name, args, data, ready=True, core=None,
+                 binary=MATAPALO, **kw):
         self.data = data
-        argv = [MATAPALO, "run", "--data", data] + args
+        argv = [binary, "run", "--data", data] + args
         if core is not None:
             argv = ["taskset", "-c", str(core)] + argv
         try:
