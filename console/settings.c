@@ -51,7 +51,7 @@ settings_find(const char *key)
 bool
 settings_is_list(const struct settings_row *row)
 {
-	return row->type == SETTINGS_ADDRESS_LIST ||
+	return row->type == SETTINGS_LISTEN_LIST ||
 	       row->type == SETTINGS_BUS_LIST;
 }
 
@@ -70,14 +70,17 @@ check_level(const char *text, struct error *err)
 static int
 check_text(enum settings_type type, const char *text, struct error *err)
 {
+	struct value_listen listen;
+
 	switch (type) {
 	case SETTINGS_TEXT:
 		return *text ? 0 : error_set(err, "the value is empty");
 	case SETTINGS_LEVEL:
 		return check_level(text, err);
 	case SETTINGS_ADDRESS:
-	case SETTINGS_ADDRESS_LIST:
 		return value_address(text, err);
+	case SETTINGS_LISTEN_LIST:
+		return value_listen(text, &listen, err);
 	case SETTINGS_BUS_LIST:
 		return value_bus_url(text, err);
 	case SETTINGS_COUNT:
@@ -107,7 +110,7 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 	case SETTINGS_ADDRESS:
 		list[0] = texts[0];
 		return 0;
-	case SETTINGS_ADDRESS_LIST:
+	case SETTINGS_LISTEN_LIST:
 	case SETTINGS_BUS_LIST:
 		memcpy(list, texts, count * sizeof(*texts));
 		list[count] = NULL;

@@ -161,6 +161,20 @@ environment_value(const char *const *env, const char *name)
 	return NULL;
 }
 
+/* The options of a listen address follow it behind commas, too; an address
+ * has a colon, an option never has. */
+static void
+take_options(struct span *list, struct span *item)
+{
+	struct span rest = *list, option;
+
+	while (span_next_token(&rest, &option) &&
+	       !memchr(option.at, ':', option.len)) {
+		item->len = (size_t)(option.at + option.len - item->at);
+		*list = rest;
+	}
+}
+
 /* Cuts a list at its commas into copies. */
 static int
 add_list(struct loading *l, struct slot *slot, const struct settings_row *row,
@@ -169,8 +183,11 @@ add_list(struct loading *l, struct slot *slot, const struct settings_row *row,
 	struct span list = span_of(text), item;
 
 	while (span_next_token(&list, &item)) {
-		char *copy = arena_copy(&l->s->memory, item.at, item.len);
+		char *copy;
 
+		if (row->type == SETTINGS_LISTEN_LIST)
+			take_options(&list, &item);
+		copy = arena_copy(&l->s->memory, item.at, item.len);
 		if (!copy)
 			return error_set(err, "%s is too long",
 					 name_in(row, origin));

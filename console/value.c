@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/span.h"
+
 #define DAY_MS (24u * 3600u * 1000u)
 #define WORD_MAX 40 /* longer words are never compared */
 
@@ -132,6 +134,65 @@ value_address(const char *text, struct error *err)
 				 "`%s' is not an address: put the IPv6 "
 				 "address in brackets, [::1]:8080",
 				 text);
+	return 0;
+}
+
+static int
+listen_mode(struct value_listen *l, struct span text, struct error *err)
+{
+	unsigned mode = 0;
+	size_t i;
+
+	for (i = 0; i < text.len && text.at[i] >= '0' && text.at[i] <= '7'; i++)
+		mode = mode * 8 + (unsigned)(text.at[i] - '0');
+	if (i < text.len || i < 3 || i > 4 || mode > 0777)
+		return error_set(err,
+				 "`%.*s' is not a mode: write three or four "
+				 "octal digits, mode=0660",
+				 (int)text.len, text.at);
+	if (strncmp(l->address, "unix:", 5))
+		return error_set(err, "mode= is for unix:PATH only");
+	l->mode = (int)mode;
+	return 0;
+}
+
+static int
+listen_option(struct value_listen *l, struct span option, struct error *err)
+{
+	if (span_is(option, "tls"))
+		l->flags |= LISTEN_TLS;
+	else if (span_is(option, "proxy"))
+		l->flags |= LISTEN_PROXY;
+	else if (option.len > 5 && !memcmp(option.at, "mode=", 5))
+		return listen_mode(l,
+				   (struct span){ option.at + 5,
+						  option.len - 5 },
+				   err);
+	else
+		return error_set(err,
+				 "`%.*s' is not an option of a listen "
+				 "address: there are tls, proxy and mode=0660",
+				 (int)option.len, option.at);
+	return 0;
+}
+
+int
+value_listen(const char *text, struct value_listen *out, struct error *err)
+{
+	struct span address = { text, strcspn(text, ",") }, options, option;
+
+	*out = (struct value_listen){ .mode = -1 };
+	options = span_of(text + address.len);
+	address = span_trim(address);
+	if (address.len >= sizeof(out->address))
+		return error_set(err, "the address is longer than %zu bytes",
+				 sizeof(out->address) - 1);
+	memcpy(out->address, address.at, address.len);
+	if (value_address(out->address, err))
+		return -1;
+	while (span_next_token(&options, &option))
+		if (listen_option(out, option, err))
+			return -1;
 	return 0;
 }
 

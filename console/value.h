@@ -28,6 +28,20 @@ MUST_CHECK int value_position(const char *text, int64_t *sequence,
 /* value_address checks the form "ADDR:PORT" or "unix:PATH" only; whether it
  * can be bound is for the one who binds. */
 MUST_CHECK int value_address(const char *text, struct error *err);
+/* An address that clients connect to, with its options behind commas:
+ * "ADDR:PORT[,tls][,proxy]" or "unix:PATH[,mode=0660][,tls][,proxy]". */
+enum listen_flag {
+	LISTEN_TLS = 1,		/* clients speak TLS */
+	LISTEN_PROXY = 2	/* a PROXY protocol header comes first */
+};
+#define VALUE_LISTEN_SIZE 256
+struct value_listen {
+	char address[VALUE_LISTEN_SIZE];	/* without the options */
+	unsigned flags;				/* of enum listen_flag */
+	int mode;	/* of the socket's file; -1: the umask decides */
+};
+MUST_CHECK int value_listen(const char *text, struct value_listen *out,
+			    struct error *err);
 /* value_bus_url checks for ipc:// or tcp://, and that an ipc path fits into
  * a socket address. */
 MUST_CHECK int value_bus_url(const char *text, struct error *err);

@@ -12,6 +12,7 @@
 
 #include "base/counter.h"
 #include "base/invariant.h"
+#include "console/value.h"
 #include "proxy/exchange.h"
 #include "proxy/worker.h"
 
@@ -111,6 +112,42 @@ client_begin(struct client *c, struct chunk *chunk)
 	exchange_run(ex);
 }
 
+static enum client_phase
+next_phase(unsigned listen_flags, enum client_phase from)
+{
+	if (from <= CLIENT_PROXY_HEADER && (listen_flags & LISTEN_PROXY))
+		return CLIENT_PROXY_HEADER;
+	if (from <= CLIENT_TLS_HANDSHAKE && (listen_flags & LISTEN_TLS))
+		return CLIENT_TLS_HANDSHAKE;
+	return CLIENT_HTTP;
+}
+
+/* What comes before the first head. Returns true once HTTP may begin; the
+ * client may be closed when not. Each phase is run again when something
+ * happened on the socket. */
+static bool
+client_prelude(struct client *c)
+{
+	while (c->phase != CLIENT_HTTP) {
+		enum io_result r = IO_BROKEN;
+
+		switch ((enum client_phase)c->phase) {
+		case CLIENT_PROXY_HEADER:	/* refused at the start */
+		case CLIENT_TLS_HANDSHAKE:
+		case CLIENT_HTTP:
+			break;
+		}
+		if (r == IO_WAIT)
+			return false;
+		if (r != IO_OK) {
+			client_close(c);
+			return false;
+		}
+		c->phase = (uint8_t)next_phase(c->listen_flags, c->phase + 1);
+	}
+	return true;
+}
+
 static struct chunk *
 client_first_bytes(struct client *c)
 {
@@ -157,6 +194,8 @@ client_run(struct client *c)
 		exchange_run(c->exchange);
 		return;
 	}
+	if (c->phase != CLIENT_HTTP && !client_prelude(c))
+		return;
 	chunk = client_first_bytes(c);
 	if (chunk)
 		client_begin(c, chunk);
@@ -232,7 +271,8 @@ address_text(struct client *c, const struct sockaddr_storage *peer)
 }
 
 void
-client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer)
+client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer,
+	      unsigned listen_flags)
 {
 	struct client *c = calloc(1, sizeof(*c));
 	int one = 1;
@@ -247,6 +287,9 @@ client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer)
 	c->io.free_fn = client_free;
 	c->io.writable = true;
 	c->timer.fire = client_expired;
+	c->listen_flags = (uint8_t)listen_flags;
+	c->phase = (uint8_t)next_phase(listen_flags,
+				       CLIENT_PROXY_HEADER);
 	address_text(c, peer);
 	if (peer->ss_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,

@@ -13,6 +13,14 @@
 struct exchange;
 struct worker;
 
+/* What a connection is waiting for; the phases before HTTP share one
+ * deadline, that of the first head. */
+enum client_phase {
+	CLIENT_PROXY_HEADER,	/* listeners with the option proxy */
+	CLIENT_TLS_HANDSHAKE,	/* listeners with the option tls */
+	CLIENT_HTTP
+};
+
 /* Idle connections own no buffer: that is what keeps them small. */
 struct client {
 	struct io io;
@@ -23,14 +31,18 @@ struct client {
 	struct client *next, **prev;	/* the worker's list */
 	struct client *resume_next;
 	bool resuming, closing, lingering;
+	uint8_t phase;			/* enum client_phase */
+	uint8_t listen_flags;		/* enum listen_flag of its address */
 	uint32_t served;
 	unsigned address_len;
 	char address[64];		/* text of the peer, no port */
 };
 
-/* client_accept adopts an accepted socket. */
+/* client_accept adopts an accepted socket; `listen_flags` of enum
+ * listen_flag. */
 void client_accept(struct worker *w, int fd,
-		   const struct sockaddr_storage *peer);
+		   const struct sockaddr_storage *peer,
+		   unsigned listen_flags);
 /* client_close ends the connection and a running exchange with it. */
 void client_close(struct client *c);
 /* client_exchange_ended: after the answer; keep says whether another request

@@ -45,7 +45,8 @@ remove_stale(const char *path, struct error *err)
 }
 
 static int
-listen_unix(const char *path, struct listen_address *out, struct error *err)
+listen_unix(const char *path, int mode, struct listen_address *out,
+	    struct error *err)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd;
@@ -61,8 +62,9 @@ listen_unix(const char *path, struct listen_address *out, struct error *err)
 	if (remove_stale(path, err))
 		return -1;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	/* Nobody can connect between bind and listen. */
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sun, sizeof(sun)) ||
-	    listen(fd, BACKLOG)) {
+	    (mode >= 0 && chmod(path, (mode_t)mode)) || listen(fd, BACKLOG)) {
 		error_set(err, "listen address unix:%s: %s", path,
 			  strerror(errno));
 		if (fd >= 0)
@@ -173,9 +175,9 @@ listen_tcp(const char *address, struct addrinfo *ai, unsigned sockets,
 	return 0;
 }
 
-int
-proxy_listen(const char *address, unsigned sockets, struct listen_address *out,
-	    struct error *err)
+static int
+resolve_and_listen(const char *address, unsigned sockets,
+		   struct listen_address *out, struct error *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
@@ -184,9 +186,6 @@ proxy_listen(const char *address, unsigned sockets, struct listen_address *out,
 	char host[128];
 	int e;
 
-	memset(out, 0, sizeof(*out));
-	if (!strncmp(address, "unix:", 5))
-		return listen_unix(address + 5, out, err);
 	if (split(address, host, sizeof(host), &port))
 		return error_set(err, "listen address %s: expected ADDR:PORT, "
 				 "[V6]:PORT or unix:PATH", address);
@@ -197,4 +196,27 @@ proxy_listen(const char *address, unsigned sockets, struct listen_address *out,
 	e = listen_tcp(address, ai, sockets, out, err);
 	freeaddrinfo(ai);
 	return e;
+}
+
+int
+proxy_listen(const char *text, unsigned sockets, struct listen_address *out,
+	     struct error *err)
+{
+	struct value_listen l;
+
+	memset(out, 0, sizeof(*out));
+	if (value_listen(text, &l, err))
+		return -1;
+	out->flags = l.flags;
+	if (l.flags & LISTEN_PROXY)
+		return error_set(err, "listen address %s: this build of "
+				 "matapalo reads no PROXY header; remove the "
+				 "option proxy", text);
+	if (l.flags & LISTEN_TLS)
+		return error_set(err, "listen address %s: this build of "
+				 "matapalo speaks no TLS; remove the option "
+				 "tls", text);
+	if (!strncmp(l.address, "unix:", 5))
+		return listen_unix(l.address + 5, l.mode, out, err);
+	return resolve_and_listen(l.address, sockets, out, err);
 }

@@ -8,17 +8,19 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "console/value.h"
 
 #define LISTEN_TEXT_MAX 256
 
-/* One --listen address: `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`. A TCP
- * address has one socket a worker (SO_REUSEPORT), a Unix path one that all
- * workers share. */
+/* One --listen address: `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`, with its
+ * options. A TCP address has one socket a worker (SO_REUSEPORT), a Unix path
+ * one that all workers share. */
 struct listen_address {
 	char text[LISTEN_TEXT_MAX];	/* as bound: a port of 0 resolved */
 	char unix_path[LISTEN_TEXT_MAX];	/* "" for TCP */
 	int fds[64];
 	unsigned fd_count;
+	unsigned flags;			/* of enum listen_flag */
 };
 
 /* proxy_listen binds `sockets` sockets (one for a Unix path). The fds are the

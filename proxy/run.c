@@ -102,8 +102,8 @@ start_listeners(struct run *r, struct error *err)
 			bool shared = a->fd_count == 1 && r->worker_count > 1;
 			int fd = shared && k ? dup(a->fds[0]) : a->fds[k];
 
-			if (fd < 0 || worker_listen(&r->workers[k], fd,
-						    shared, err))
+			if (fd < 0 || worker_listen(&r->workers[k], fd, shared,
+						    a->flags, err))
 				return error_set(err, "listen address %s: %s",
 						 a->text, strerror(errno));
 		}

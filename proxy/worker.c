@@ -30,6 +30,7 @@ struct listener {
 	struct worker *worker;
 	struct listener *next;
 	bool shared;
+	unsigned flags;			/* of enum listen_flag */
 };
 
 /* ---- mail ---- */
@@ -132,7 +133,7 @@ listener_accept(struct listener *l, int most)
 		fd = accept4(l->io.fd, (struct sockaddr *)&peer, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			client_accept(l->worker, fd, &peer);
+			client_accept(l->worker, fd, &peer, l->flags);
 		} else if (errno == EMFILE || errno == ENFILE ||
 			   errno == ENOBUFS || errno == ENOMEM) {
 			listener_pause(l);
@@ -156,7 +157,8 @@ listener_free(struct io *io)
 }
 
 int
-worker_listen(struct worker *w, int fd, bool shared, struct error *err)
+worker_listen(struct worker *w, int fd, bool shared, unsigned flags,
+	      struct error *err)
 {
 	struct listener *l = calloc(1, sizeof(*l));
 
@@ -164,6 +166,7 @@ worker_listen(struct worker *w, int fd, bool shared, struct error *err)
 		return error_set(err, "out of memory");
 	l->worker = w;
 	l->shared = shared;
+	l->flags = flags;
 	l->io.fd = fd;
 	l->io.ready = listener_ready;
 	l->io.free_fn = listener_free;

@@ -75,9 +75,9 @@ struct worker {
 MUST_CHECK int worker_init(struct worker *w, struct proxy *p, unsigned index,
 			   struct error *err);
 /* worker_listen hands an already listening socket to the worker, before it
- * starts. The worker closes it. */
+ * starts. The worker closes it. `flags` of enum listen_flag. */
 MUST_CHECK int worker_listen(struct worker *w, int fd, bool shared,
-			     struct error *err);
+			     unsigned flags, struct error *err);
 MUST_CHECK int worker_start(struct worker *w, struct error *err);
 /* worker_wake makes the loop look at flags and mail; any thread. */
 void worker_wake(struct worker *w);
