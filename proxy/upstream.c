@@ -16,57 +16,7 @@
 #include "proxy/worker.h"
 
 #define IDLE_MAX 256u		/* kept per address */
-#define SHUN_MS 2000u		/* an address that cannot be reached */
 #define IDLE_MS 55000u		/* below the common 60 s of servers */
-
-struct pool *
-pool_find(struct worker *w, const struct rules_address *a)
-{
-	struct pool *p;
-
-	for (p = w->pools; p; p = p->next)
-		if (!strcmp(p->address.text, a->text))
-			return p;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return NULL;
-	p->address = *a;
-	p->address.text = strdup(a->text);
-	if (!p->address.text) {
-		free(p);
-		return NULL;
-	}
-	p->next = w->pools;
-	w->pools = p;
-	return p;
-}
-
-static bool
-is_better(const struct pool *a, const struct pool *b, uint64_t now_ms)
-{
-	bool a_shunned = a->shunned_until_ms > now_ms;
-	bool b_shunned = b->shunned_until_ms > now_ms;
-
-	return a_shunned != b_shunned ? b_shunned : a->busy < b->busy;
-}
-
-struct pool *
-pool_pick(struct worker *w, struct pool **pools, size_t n)
-{
-	size_t i, first = n > 1 ? w->turn++ % n : 0;
-	struct pool *best = pools[first];
-
-	for (i = 0; i < n; i++)
-		if (is_better(pools[i], best, w->now_ms))
-			best = pools[i];
-	return best;
-}
-
-void
-pool_shun(struct worker *w, struct pool *pool)
-{
-	pool->shunned_until_ms = w->now_ms + SHUN_MS;
-}
 
 static void
 idle_remove(struct upstream *up)
@@ -215,6 +165,17 @@ upstream_take(struct worker *w, struct pool *pool, enum upstream_want want,
 }
 
 void
+upstream_close_idle(struct pool *pool)
+{
+	while (pool->idle) {
+		struct upstream *up = pool->idle;
+
+		idle_remove(up);
+		upstream_close(up);
+	}
+}
+
+void
 upstream_keep(struct upstream **upp)
 {
 	struct upstream *up = *upp;
@@ -249,23 +210,4 @@ upstream_drop(struct upstream **upp)
 	up->pool->busy--;
 	up->exchange = NULL;
 	upstream_close(up);
-}
-
-void
-pool_fini(struct worker *w)
-{
-	struct pool *p, *next;
-
-	for (p = w->pools; p; p = next) {
-		next = p->next;
-		while (p->idle) {
-			struct upstream *up = p->idle;
-
-			idle_remove(up);
-			upstream_close(up);
-		}
-		free((char *)p->address.text);
-		free(p);
-	}
-	w->pools = NULL;
 }

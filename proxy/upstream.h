@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Upstream connections: one LIFO keep-alive pool per address and worker. */
+/* Upstream connections: taken from a pool or made, kept or closed. */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
 
@@ -7,11 +7,10 @@
 #include <stdint.h>
 
 #include "proxy/io.h"
+#include "proxy/pool.h"
 #include "proxy/timer.h"
-#include "rules/rules.h"
 
 struct exchange;
-struct pool;
 struct worker;
 
 /* Owned by its exchange while one runs on it, else by its pool's idle
@@ -26,24 +25,6 @@ struct upstream {
 	bool connecting, reused;
 };
 
-struct pool {
-	struct pool *next;
-	struct rules_address address;	/* text is the pool's own copy */
-	struct upstream *idle;		/* newest first */
-	unsigned idle_count, busy;
-	uint64_t shunned_until_ms;	/* could not be reached */
-};
-
-/* pool_find returns the worker's pool of that address, made on first use;
- * NULL without memory. */
-struct pool *pool_find(struct worker *w, const struct rules_address *a);
-/* pool_pick: the least loaded of n pools, in turn when they are equal; those
- * that could not be reached a moment ago come last. */
-struct pool *pool_pick(struct worker *w, struct pool **pools, size_t n);
-/* pool_shun: no connection could be made just now. */
-void pool_shun(struct worker *w, struct pool *pool);
-void pool_fini(struct worker *w);
-
 /* upstream_take returns a kept-alive connection, or a new one that is
  * connecting; NULL when no socket can be had. may_reuse false: always new. */
 enum upstream_want { UPSTREAM_ANY, UPSTREAM_PROBED, UPSTREAM_FRESH };
@@ -53,5 +34,7 @@ struct upstream *upstream_take(struct worker *w, struct pool *pool,
  * clear the pointer. */
 void upstream_keep(struct upstream **up);
 void upstream_drop(struct upstream **up);
+/* upstream_close_idle closes what is kept of that address. */
+void upstream_close_idle(struct pool *pool);
 
 #endif
