@@ -68,8 +68,8 @@ on_name(llhttp_t *ll, const char *at, size_t n)
 {
 	struct parse *p = parse_of(ll);
 
-	if (p->head_done)	/* trailers are checked and left behind */
-		return ++p->trailer_fields > PARSE_FIELDS_MAX * 16 ? -1 : 0;
+	if (p->head_done)
+		return trailer_name(p, at, n);
 	if (p->in_value || p->field_count == 0) {
 		if (p->field_count == p->field_cap && fields_grow(p)) {
 			p->overflow = true;
@@ -88,7 +88,7 @@ on_value(llhttp_t *ll, const char *at, size_t n)
 	struct parse *p = parse_of(ll);
 
 	if (p->head_done)
-		return 0;
+		return trailer_value(p, at, n);
 	p->in_value = true;
 	/* Of an empty value llhttp points behind the line. */
 	if (n == 0)
@@ -104,7 +104,7 @@ on_value_end(llhttp_t *ll)
 	struct message_field *f;
 
 	if (p->head_done)
-		return 0;
+		return trailer_end(p);
 	p->in_value = true;
 	f = &p->fields[p->field_count - 1];
 	if (!f->value.at)
@@ -231,7 +231,9 @@ parse_chunked(struct parse *p, char *data, size_t n, size_t *used,
 		llhttp_resume(&p->ll);
 	p->body_to = data;
 	p->body_len = 0;
+	trailer_buffer_begins(p, data);
 	e = llhttp_execute(&p->ll, data, n);
+	trailer_buffer_ends(p, data + n);
 	*used = n;
 	*body_len = p->body_len;
 	if (e == HPE_OK)

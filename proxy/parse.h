@@ -13,10 +13,24 @@
 
 #define PARSE_FIELDS_MAX 256u
 #define PARSE_TARGET_MAX (16u * 1024u)
+#define PARSE_TRAILERS_MAX 64u
+#define PARSE_TRAILER_BYTES_MAX (8u * 1024u)
 
 enum parse_result { PARSE_MORE, PARSE_HEAD, PARSE_DONE, PARSE_BAD };
 enum parse_framing { PARSE_NO_BODY, PARSE_LENGTH, PARSE_CHUNKED,
 		     PARSE_UNTIL_CLOSE };
+
+/* The lines behind a chunked body that may go on, each with its CRLF. */
+struct trailers {
+	char *text;			/* in the arena; NULL: none */
+	size_t len, cap;
+	size_t line, name_len;		/* of the line that is arriving */
+	size_t received;
+	unsigned count;
+	enum { TRAILER_NONE, TRAILER_NAME, TRAILER_VALUE } part;
+	const char *piece_end;		/* where the last piece ended */
+	bool open;			/* at the end of the last buffer */
+};
 
 /* Spans point into the buffer that was given; parse_rebase moves them when
  * the buffer moved. Fields live in the arena. One worker. */
@@ -28,10 +42,11 @@ struct parse {
 	struct span start;	/* method, or status line from "HTTP/" on */
 	struct span target;	/* requests */
 	const char *end;	/* behind the head's empty line */
-	bool in_value, head_done, message_done, overflow, folded;
+	bool in_value, head_done, message_done, folded;
+	bool overflow;		/* more fields or trailers than we take */
 	char *body_to;		/* where decoded chunk data is gathered */
 	size_t body_len;
-	unsigned trailer_fields;
+	struct trailers trailers;
 };
 
 void parse_init_request(struct parse *p, struct arena *a);
@@ -62,9 +77,26 @@ parse_fields(const struct parse *p)
 	return (struct message_fields){ p->fields, p->field_count };
 }
 
+/* parse_trailers lends the lines to send behind the last chunk; "" when there
+ * are none. */
+static inline struct span
+parse_trailers(const struct parse *p)
+{
+	return (struct span){ p->trailers.text, p->trailers.len };
+}
+
 /* Hop-by-hop: may this field go on to the next hop? (RFC 9110 7.6.1).
  * `connection` says whether any Connection field stands in the message. */
 bool parse_is_hop_by_hop(struct message_fields fields, struct span name,
 			 bool connection);
+
+/* ---- trailer.c: what parse_chunked finds behind the last chunk ---- */
+
+int trailer_name(struct parse *p, const char *at, size_t n);
+int trailer_value(struct parse *p, const char *at, size_t n);
+int trailer_end(struct parse *p);
+/* A trailer's pieces may lie in two buffers. */
+void trailer_buffer_begins(struct parse *p, const char *data);
+void trailer_buffer_ends(struct parse *p, const char *end);
 
 #endif

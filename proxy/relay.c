@@ -55,11 +55,19 @@ lane_send(struct lane *l, const char *data, size_t n, bool stable)
 	       out_add(l->out, data, n) && out_add(l->out, "\r\n", 2);
 }
 
+/* A message that is not chunked has no place for trailers: they end here
+ * (RFC 9110 6.5). */
 static bool
 lane_end(struct lane *l)
 {
+	struct span trailers = parse_trailers(l->parse);
+
 	l->body->done = true;
-	return !l->rechunk || out_add(l->out, "0\r\n\r\n", 5);
+	if (!l->rechunk)
+		return true;
+	return out_add(l->out, "0\r\n", 3) &&
+	       out_add(l->out, trailers.at, trailers.len) &&
+	       out_add(l->out, "\r\n", 2);
 }
 
 static int
@@ -155,6 +163,22 @@ lane_fill(struct lane *l, struct io *io)
 	return io_recv(io, b->chunk, most);
 }
 
+/* What a socket's result means for its exchange. */
+static enum relay
+relay_of(enum io_result r, enum relay lost)
+{
+	switch (r) {
+	case IO_OK:
+		return RELAY_DONE;
+	case IO_WAIT:
+		return RELAY_WAIT;
+	case IO_EOF:
+	case IO_BROKEN:
+		break;
+	}
+	return lost;
+}
+
 /* A body that comes as fast as it goes leaves the worker to others now and
  * then. */
 static enum relay
@@ -164,65 +188,61 @@ give_way(struct exchange *ex)
 	return RELAY_WAIT;
 }
 
+/* One piece of the request: RELAY_DONE, or why there is none. */
+static enum relay
+upload_more(struct lane *l)
+{
+	enum relay r = relay_of(lane_fill(l, &l->ex->client->io),
+				RELAY_CLIENT_LOST);
+
+	if (r != RELAY_DONE)
+		return r;
+	return lane_take(l, l->body->chunk, false) ? RELAY_BAD_REQUEST :
+						     RELAY_DONE;
+}
+
 enum relay
 relay_upload(struct exchange *ex)
 {
 	struct lane l = lane_up(ex);
+	enum relay r;
 	int pieces = 0;
 
 	for (;;) {
-		switch (out_flush(&ex->upstream->io, &ex->to_upstream)) {
-		case IO_WAIT:
-			return RELAY_WAIT;
-		case IO_EOF:
-		case IO_BROKEN:
-			return RELAY_UPSTREAM_LOST;
-		case IO_OK:
-			break;
-		}
-		if (ex->upload.done)
-			return RELAY_DONE;
+		r = relay_of(out_flush(&ex->upstream->io, &ex->to_upstream),
+			     RELAY_UPSTREAM_LOST);
+		if (r != RELAY_DONE || ex->upload.done)
+			return r;
 		if (pieces++ == PIECES_MAX)
 			return give_way(ex);
-		switch (lane_fill(&l, &ex->client->io)) {
-		case IO_WAIT:
-			return RELAY_WAIT;
-		case IO_EOF:
-		case IO_BROKEN:
-			return RELAY_CLIENT_LOST;
-		case IO_OK:
-			break;
-		}
+		r = upload_more(&l);
+		if (r != RELAY_DONE)
+			return r;
 		ex->upload_replayable = false;
-		if (lane_take(&l, ex->upload.chunk, false))
-			return RELAY_BAD_REQUEST;
 		exchange_progress(ex);
 	}
+}
+
+enum problem
+relay_bad_request(const struct exchange *ex)
+{
+	return ex->request.overflow ? PROBLEM_TRAILERS_TOO_LARGE :
+				      PROBLEM_BAD_BODY;
 }
 
 enum relay
 relay_collect(struct exchange *ex)
 {
 	struct lane l = lane_up(ex);
+	enum relay r = RELAY_DONE;
 
-	while (!ex->upload.done) {
+	while (r == RELAY_DONE && !ex->upload.done &&
+	       !ex->upload_capture.truncated) {
 		out_reset(&ex->to_upstream);
-		switch (lane_fill(&l, &ex->client->io)) {
-		case IO_WAIT:
-			return RELAY_WAIT;
-		case IO_EOF:
-		case IO_BROKEN:
-			return RELAY_CLIENT_LOST;
-		case IO_OK:
-			break;
-		}
-		if (lane_take(&l, ex->upload.chunk, false))
-			return RELAY_BAD_REQUEST;
-		if (ex->upload_capture.truncated)
-			break;
+		r = upload_more(&l);
 	}
 	out_reset(&ex->to_upstream);
-	return RELAY_DONE;
+	return r;
 }
 
 /* The strict class keeps back the end of the answer until the terminal event
@@ -234,23 +254,19 @@ must_hold(const struct exchange *ex)
 	       ex->decision.strict && !ex->recorded && !ex->rejected;
 }
 
+/* One piece of the answer, or its end: RELAY_DONE, or why there is none. */
 static enum relay
 download_more(struct lane *l)
 {
 	struct exchange *ex = l->ex;
+	enum io_result got = lane_fill(l, &ex->upstream->io);
+	enum relay r;
 
-	switch (lane_fill(l, &ex->upstream->io)) {
-	case IO_WAIT:
-		return RELAY_WAIT;
-	case IO_EOF:
-		if (ex->download.framing != PARSE_UNTIL_CLOSE)
-			return RELAY_UPSTREAM_LOST;
+	if (got == IO_EOF && ex->download.framing == PARSE_UNTIL_CLOSE)
 		return lane_end(l) ? RELAY_DONE : RELAY_UPSTREAM_LOST;
-	case IO_BROKEN:
-		return RELAY_UPSTREAM_LOST;
-	case IO_OK:
-		break;
-	}
+	r = relay_of(got, RELAY_UPSTREAM_LOST);
+	if (r != RELAY_DONE)
+		return r;
 	exchange_progress(ex);
 	return lane_take(l, ex->download.chunk, false) ? RELAY_BAD_ANSWER :
 							 RELAY_DONE;
@@ -268,17 +284,10 @@ relay_download(struct exchange *ex)
 			ex->held = true;
 			return RELAY_HELD;
 		}
-		switch (out_flush(&ex->client->io, &ex->to_client)) {
-		case IO_WAIT:
-			return RELAY_WAIT;
-		case IO_EOF:
-		case IO_BROKEN:
-			return RELAY_CLIENT_LOST;
-		case IO_OK:
-			break;
-		}
-		if (ex->download.done)
-			return RELAY_DONE;
+		r = relay_of(out_flush(&ex->client->io, &ex->to_client),
+			     RELAY_CLIENT_LOST);
+		if (r != RELAY_DONE || ex->download.done)
+			return r;
 		if (pieces++ == PIECES_MAX)
 			return give_way(ex);
 		r = download_more(&l);

@@ -89,6 +89,142 @@ START_TEST(chunks_are_gathered_in_place)
 }
 END_TEST
 
+/* Reads the body behind `head` in pieces of `step` bytes, each in the same
+ * buffer, as a connection does. */
+static enum parse_result
+read_body(struct parse *p, const char *body, size_t step)
+{
+	enum parse_result r = PARSE_MORE;
+	size_t at = 0, used, len, left = strlen(body);
+	char piece[256];
+
+	while (r == PARSE_MORE && left > 0) {
+		size_t n = left < step ? left : step;
+
+		memset(piece, '#', sizeof(piece));
+		memcpy(piece, body + at, n);
+		r = parse_chunked(p, piece, n, &used, &len);
+		at += used;
+		left -= used;
+	}
+	return r;
+}
+
+static const char chunked_head[] = "POST / HTTP/1.1" H CRLF
+				   "Connection: X-Mine" CRLF
+				   "Transfer-Encoding: chunked" E;
+
+static void
+parse_chunked_head(struct parse *p, struct arena *arena)
+{
+	size_t used;
+
+	parse_init_request(p, arena);
+	ck_assert_int_eq(parse_head(p, chunked_head, sizeof(chunked_head) - 1,
+				    &used), PARSE_HEAD);
+}
+
+START_TEST(trailers_that_may_go_on_are_kept)
+{
+	static const struct {
+		const char *body, *kept;
+	} cases[] = {
+		{ "0\r\n\r\n", "" },
+		{ "1\r\na\r\n0\r\nA: b\r\n\r\n", "A: b\r\n" },
+		{ "0\r\nA:  b c \t\r\nD:\r\nE: f\r\n\r\n",
+		  "A: b c\r\nD:\r\nE: f\r\n" },
+		{ "0\r\nHost: x\r\nA: b\r\nX-Mine: 1\r\nTE: x\r\n\r\n",
+		  "A: b\r\n" },
+		{ "0\r\nx-forwarded-for: 1\r\nIF-X: 1\r\nB: c\r\n"
+		  "Via: 1\r\nMatapalo-Any: 1\r\n\r\n", "B: c\r\n" },
+	};
+	static char first[8192];
+	size_t i, step;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		for (step = 1; step < 60; step++) {
+			struct arena arena;
+			struct parse p;
+			struct span kept;
+
+			arena_init(&arena, first, sizeof(first), 65536);
+			parse_chunked_head(&p, &arena);
+			ck_assert_int_eq(read_body(&p, cases[i].body, step),
+					 PARSE_DONE);
+			kept = parse_trailers(&p);
+			ck_assert_msg(span_is(kept, cases[i].kept),
+				      "row %zu step %zu: %.*s", i, step,
+				      (int)kept.len, kept.at);
+			arena_fini(&arena);
+		}
+}
+END_TEST
+
+START_TEST(bad_trailers_are_refused)
+{
+	static const char *const bad[] = {
+		"0\r\nA: b\r\n c\r\n\r\n", "0\r\nA: b\r\n\tc\r\n\r\n",
+		"0\r\nA : b\r\n\r\n", "0\r\n: b\r\n\r\n",
+		"0\r\nA: b\rc\r\n\r\n", "0\r\nA: \x01\r\n\r\n",
+		"0\r\n A: b\r\n\r\n",
+	};
+	static char first[8192];
+	size_t step;
+
+	for (step = 1; step < 20; step++) {
+		struct arena arena;
+		struct parse p;
+
+		arena_init(&arena, first, sizeof(first), 65536);
+		parse_chunked_head(&p, &arena);
+		ck_assert_msg(read_body(&p, bad[_i], step) == PARSE_BAD,
+			      "taken in steps of %zu: %s", step, bad[_i]);
+		arena_fini(&arena);
+	}
+}
+END_TEST
+
+/* As many lines as said, each of eight bytes. */
+static const char *
+many_trailers(char *body, size_t lines)
+{
+	size_t i;
+
+	memcpy(body, "0\r\n", 3);
+	for (i = 0; i < lines; i++)
+		memcpy(body + 3 + 9 * i, "Host: x\r\n", 9);
+	memcpy(body + 3 + 9 * lines, "\r\n", 3);
+	return body;
+}
+
+START_TEST(trailers_are_bounded)
+{
+	static const unsigned lines[] = { PARSE_TRAILERS_MAX,
+					  PARSE_TRAILERS_MAX + 1 };
+	static char first[8192], body[20000];
+	struct arena arena;
+	struct parse p;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		arena_init(&arena, first, sizeof(first), 65536);
+		parse_chunked_head(&p, &arena);
+		ck_assert_int_eq(read_body(&p, many_trailers(body, lines[i]),
+					   100), i ? PARSE_BAD : PARSE_DONE);
+		ck_assert_int_eq(p.overflow, i != 0);
+		arena_fini(&arena);
+	}
+	memset(body, 'y', sizeof(body));
+	memcpy(body, "0\r\nA: ", 6);
+	body[PARSE_TRAILER_BYTES_MAX + 100] = 0;
+	arena_init(&arena, first, sizeof(first), 65536);
+	parse_chunked_head(&p, &arena);
+	ck_assert_int_eq(read_body(&p, body, 100), PARSE_BAD);
+	ck_assert(p.overflow);
+	arena_fini(&arena);
+}
+END_TEST
+
 START_TEST(bad_chunks_are_refused)
 {
 	static const char *const bad[] = {
@@ -193,6 +329,9 @@ main(void)
 	tcase_add_loop_test(t, one_verdict_however_it_is_cut, 0,
 			    ARRAY_SIZE(rows));
 	tcase_add_test(t, chunks_are_gathered_in_place);
+	tcase_add_test(t, trailers_that_may_go_on_are_kept);
+	tcase_add_loop_test(t, bad_trailers_are_refused, 0, 7);
+	tcase_add_test(t, trailers_are_bounded);
 	tcase_add_loop_test(t, bad_chunks_are_refused, 0, 11);
 	tcase_add_loop_test(t, answers_with_odd_lines_are_refused, 0, 8);
 	tcase_add_loop_test(t, good_answers_are_taken, 0, 4);
