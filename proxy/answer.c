@@ -85,6 +85,7 @@ answer_problem(struct exchange *ex, enum problem p)
 	char *head, *copy;
 
 	answer_begin(ex, row->status);
+	ex->answered_here = true;
 	ex->problem = p;
 	ex->answer_fields = (struct message_fields){ problem_fields, 1 };
 	problem_body(ex, row, &body);
@@ -109,9 +110,27 @@ answer_problem(struct exchange *ex, enum problem p)
 		capture_add(&ex->download_capture, copy, body.len, true);
 }
 
+void
+answer_options(struct exchange *ex)
+{
+	char *head;
+
+	answer_begin(ex, 200);
+	ex->answered_here = true;
+	head = arena_printf(&ex->arena, "HTTP/1.1 200 OK\r\n%s"
+			    "Content-Length: 0\r\n%s\r\n",
+			    worker_date(ex->worker),
+			    ex->keep_alive ? "" : "Connection: close\r\n");
+	if (head)
+		(void)out_add(&ex->to_client, head, strlen(head));
+	else
+		answer_bare(ex);
+}
+
 /* ---- replies of commands ---- */
 
-static const char *const reply_withheld[] = { "content-length", "date" };
+static const char *const reply_withheld[] = { "content-length", "date",
+					      "trailer" };
 
 static bool
 reply_field_is_ours(struct message_fields f, struct span name)

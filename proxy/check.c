@@ -274,7 +274,7 @@ parse_check_response(const struct parse *p)
 
 static const struct span hop_by_hop[] = {
 	SPAN_ROW("connection"), SPAN_ROW("keep-alive"),
-	SPAN_ROW("proxy-connection"), SPAN_ROW("te"), SPAN_ROW("trailer"),
+	SPAN_ROW("proxy-connection"), SPAN_ROW("te"),
 	SPAN_ROW("transfer-encoding"), SPAN_ROW("upgrade"),
 };
 

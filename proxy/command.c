@@ -115,7 +115,7 @@ collect(struct exchange *ex)
 	if (!ex->upload.true_bytes && !ex->upload.done) {
 		exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
 		if (relay_first_upload(ex))
-			return step_problem(ex, PROBLEM_BAD_BODY);
+			return step_problem(ex, relay_bad_request(ex));
 		ask_for_body(ex);
 	}
 	switch (relay_collect(ex)) {
@@ -124,7 +124,7 @@ collect(struct exchange *ex)
 	case RELAY_CLIENT_LOST:
 		return step_abort(ex);
 	case RELAY_BAD_REQUEST:
-		return step_problem(ex, PROBLEM_BAD_BODY);
+		return step_problem(ex, relay_bad_request(ex));
 	case RELAY_DONE:
 	case RELAY_HELD:
 	case RELAY_UPSTREAM_LOST:

@@ -11,6 +11,7 @@
 #include "base/message.h"
 #include "bus/bus.h"
 #include "proxy/chunk.h"
+#include "proxy/hop.h"
 #include "proxy/io.h"
 #include "proxy/parse.h"
 #include "proxy/problem.h"
@@ -72,6 +73,7 @@ struct exchange {
 	struct message_request view;
 	struct body upload;
 	struct capture upload_capture;
+	struct hop hop;
 	bool keep_alive, expects_continue;
 	bool upload_replayable;		/* all of it is still at hand: */
 	bool upload_collected;		/* in the capture, else in the chunk */
@@ -99,7 +101,8 @@ struct exchange {
 	bool held;			/* the last bytes wait for the record */
 	bool aborted;			/* the answer did not arrive whole */
 	bool rejected;			/* never became an exchange */
-	enum problem problem;		/* why matapalo answered itself */
+	bool answered_here;		/* the answer is matapalo's own */
+	enum problem problem;		/* why, when it is a problem */
 	struct message_fields answer_fields;	/* as recorded */
 	struct bus_reply *reply;
 
@@ -160,6 +163,8 @@ enum relay relay_download(struct exchange *ex);
 /* relay_collect reads the whole request body into the capture, for a
  * command; RELAY_DONE, WAIT, CLIENT_LOST or BAD_REQUEST. */
 enum relay relay_collect(struct exchange *ex);
+/* relay_bad_request: why relay_upload or relay_collect said so. */
+enum problem relay_bad_request(const struct exchange *ex);
 /* These take what came in one buffer with the head; 0 or -1 (framing). */
 int relay_first_upload(struct exchange *ex);
 int relay_first_download(struct exchange *ex);
@@ -168,6 +173,8 @@ int relay_first_download(struct exchange *ex);
 
 /* answer_problem makes an own answer; the step goes on to STEP_ANSWER. */
 void answer_problem(struct exchange *ex, enum problem p);
+/* answer_options: this hop is the last one that the client asks about. */
+void answer_options(struct exchange *ex);
 /* answer_reply makes the answer from ex->reply; -1 when it cannot be. */
 int answer_reply(struct exchange *ex);
 

@@ -124,7 +124,7 @@ forward_begin(struct exchange *ex)
 	if (head_forward_request(ex))
 		return step_problem(ex, PROBLEM_HEAD_TOO_LARGE);
 	if (relay_first_upload(ex))
-		return step_problem(ex, PROBLEM_BAD_BODY);
+		return step_problem(ex, relay_bad_request(ex));
 	if (ex->upstream->connecting)
 		forward_connecting(ex);
 	else
@@ -270,7 +270,7 @@ forward_step(struct exchange *ex)
 	case RELAY_CLIENT_LOST:
 		return step_abort(ex);
 	case RELAY_BAD_REQUEST:
-		return step_problem(ex, PROBLEM_BAD_BODY);
+		return step_problem(ex, relay_bad_request(ex));
 	}
 	return FLOW_DONE;
 }

@@ -4,67 +4,62 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/invariant.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
+#include "proxy/writer.h"
 
 #define CRLF "\r\n"
 
-/* Appends to memory that was sized beforehand. */
-struct writer {
-	char *at, *end;
+/* Why a field is left out of a message that goes on. */
+enum withheld {
+	WITHHELD_ALWAYS = 1,
+	WITHHELD_REQUEST = 2,		/* we write our own */
+	WITHHELD_OWN_HOST = 4,		/* absolute-form, or none came */
+	WITHHELD_OPTIONS = 8,		/* Max-Forwards counts down */
+	WITHHELD_OLD = 16,		/* HTTP/1.0 has no expectations */
+	WITHHELD_UNCHUNKED = 32,	/* no place for trailers */
+	WITHHELD_NO_BODY = 64,		/* 1xx and 204 have no length */
 };
 
-static inline void
-put(struct writer *w, struct span s)
-{
-	INVARIANT((size_t)(w->end - w->at) >= s.len);
-	memcpy(w->at, s.at, s.len);
-	w->at += s.len;
-}
+static const struct {
+	struct span name;
+	unsigned when;
+} withheld[] = {
+	{ { "content-length", 14 }, WITHHELD_REQUEST | WITHHELD_NO_BODY },
+	{ { "x-forwarded-for", 15 }, WITHHELD_REQUEST },
+	{ { "matapalo-exchange", 17 }, WITHHELD_REQUEST },
+	{ { "host", 4 }, WITHHELD_OWN_HOST },
+	{ { "max-forwards", 12 }, WITHHELD_OPTIONS },
+	{ { "expect", 6 }, WITHHELD_OLD },
+	{ { "trailer", 7 }, WITHHELD_UNCHUNKED },
+	{ { "http2-settings", 14 }, WITHHELD_ALWAYS },
+};
 
-/* Inline, so that a literal's length is known when compiling. */
-static inline void
-put_str(struct writer *w, const char *s)
-{
-	put(w, span_of(s));
-}
+struct keep {
+	unsigned reasons;		/* enum withheld */
+	bool connection;		/* there is such a field */
+};
 
-/* Is this a name that the list holds? Lists are short; length decides
- * almost always. */
+/* Lengths decide almost always. */
 static bool
-name_in(struct span name, const struct span *list, size_t n)
+field_goes_on(struct message_fields f, size_t i, const struct keep *k)
 {
-	size_t i;
+	struct span name = f.at[i].name;
+	size_t n;
 
-	for (i = 0; i < n; i++)
-		if (span_equal_nocase(name, list[i]))
-			return true;
-	return false;
+	for (n = 0; n < ARRAY_SIZE(withheld); n++)
+		if (span_equal_nocase(name, withheld[n].name) &&
+		    (withheld[n].when & (k->reasons | WITHHELD_ALWAYS)))
+			return false;
+	return !parse_is_hop_by_hop(f, name, k->connection);
 }
 
 static bool
 has_connection(struct message_fields f)
 {
 	return message_find(f, "connection") != NULL;
-}
-
-struct keep {
-	const struct span *replaced;	/* fields that we write ourselves */
-	size_t replaced_count;
-	bool connection;
-};
-
-static bool
-field_goes_on(struct message_fields f, size_t i, const struct keep *k)
-{
-	struct span name = f.at[i].name;
-
-	if (name_in(name, k->replaced, k->replaced_count))
-		return false;
-	return !parse_is_hop_by_hop(f, name, k->connection);
 }
 
 /* Adds the lines that go on, from `start` (the start line's first byte) to
@@ -95,12 +90,6 @@ add_runs(struct out *o, const char *start, const char *end,
 
 /* ---- request ---- */
 
-static const struct span request_replaced[] = {
-	{ "content-length", 14 },
-	{ "x-forwarded-for", 15 },
-	{ "host", 4 },		/* last: only for absolute-form */
-};
-
 static bool
 line_goes_as_it_is(const struct exchange *ex)
 {
@@ -110,14 +99,17 @@ line_goes_as_it_is(const struct exchange *ex)
 	       ex->target->base_path[0] == '\0';
 }
 
+/* `*` asks about the server, which no base path is part of (RFC 9112
+ * 3.2.4). */
 static int
 add_request_line(struct exchange *ex)
 {
 	struct span path = ex->view.target;
+	const char *base = span_is(path, "*") ? "" : ex->target->base_path;
 	char *line = arena_printf(&ex->arena, "%.*s %s%.*s HTTP/1.1\r\n",
 				  (int)ex->view.method.len,
-				  ex->view.method.at, ex->target->base_path,
-				  (int)path.len, path.at);
+				  ex->view.method.at, base, (int)path.len,
+				  path.at);
 
 	return line && out_add(&ex->to_upstream, line, strlen(line)) ? 0 : -1;
 }
@@ -132,10 +124,9 @@ put_forwarding(struct exchange *ex, struct writer *w)
 	bool quoted = memchr(client.at, ':', client.len) != NULL;
 	size_t i;
 
-	if (ex->request.ll.http_minor)
-		put_str(w, "Via: 1.1 matapalo" CRLF "X-Forwarded-For: ");
-	else
-		put_str(w, "Via: 1.0 matapalo" CRLF "X-Forwarded-For: ");
+	put_str(w, ex->request.ll.http_minor ? "Via: 1.1 " : "Via: 1.0 ");
+	put_str(w, ex->worker->proxy->pseudonym);
+	put_str(w, CRLF "X-Forwarded-For: ");
 	for (i = 0; i < f.count; i++) {
 		if (!span_is_nocase(f.at[i].name, "x-forwarded-for"))
 			continue;
@@ -199,8 +190,7 @@ forwarding_size(const struct exchange *ex)
 	size_t size = 512 + 2 * ex->view.client.len + 3 * ex->view.host.len;
 	size_t i;
 
-	size += upstream_host(ex).len;
-
+	size += upstream_host(ex).len + hop_request_size(ex);
 	for (i = 0; i < f.count; i++)
 		if (span_is_nocase(f.at[i].name, "x-forwarded-for"))
 			size += f.at[i].value.len + 2;
@@ -230,10 +220,23 @@ add_request_fields(struct exchange *ex, bool own_host)
 		put_str(&w, id_text(exchange_id(ex), id));
 		put_str(&w, CRLF);
 	}
+	hop_put_request(ex, &w);
 	put_request_framing(ex, &w);
 	put_str(&w, CRLF);
 	return out_add(&ex->to_upstream, block, (size_t)(w.at - block)) ? 0 :
 									  -1;
+}
+
+static unsigned
+request_withholds(const struct exchange *ex, bool own_host)
+{
+	bool chunked = ex->upload.framing == PARSE_CHUNKED &&
+		       !ex->upload_collected;
+
+	return WITHHELD_REQUEST | (own_host ? WITHHELD_OWN_HOST : 0) |
+	       (ex->hop.limited ? WITHHELD_OPTIONS : 0) |
+	       (ex->request.ll.http_minor == 0 ? WITHHELD_OLD : 0) |
+	       (chunked ? 0 : WITHHELD_UNCHUNKED);
 }
 
 int
@@ -243,8 +246,7 @@ head_forward_request(struct exchange *ex)
 	const struct message_field *host = message_find(f, "host");
 	bool own_host = !host || !span_equal(host->value, ex->view.host);
 	bool as_is = line_goes_as_it_is(ex);
-	struct keep k = { request_replaced,
-			  ARRAY_SIZE(request_replaced) - (own_host ? 0 : 1),
+	struct keep k = { request_withholds(ex, own_host),
 			  has_connection(f) };
 	const char *end, *start;
 
@@ -299,8 +301,9 @@ frame_answer(struct exchange *ex)
 static int
 add_answer_fields(struct exchange *ex)
 {
-	char *block = arena_alloc(&ex->arena, 160);
-	struct writer w = { block, block + 160 };
+	size_t size = 160 + hop_upgrade_size(ex);
+	char *block = arena_alloc(&ex->arena, size);
+	struct writer w = { block, block + size };
 
 	if (!block)
 		return -1;
@@ -308,10 +311,20 @@ add_answer_fields(struct exchange *ex)
 		put_str(&w, worker_date(ex->worker));
 	if (ex->answer_rechunked)
 		put_str(&w, "Transfer-Encoding: chunked" CRLF);
+	hop_put_upgrade(ex, &w);
 	if (!ex->keep_alive)
 		put_str(&w, "Connection: close" CRLF);
 	put_str(&w, CRLF);
 	return out_add(&ex->to_client, block, (size_t)(w.at - block)) ? 0 : -1;
+}
+
+static unsigned
+response_withholds(const struct exchange *ex)
+{
+	int status = ex->response.ll.status_code;
+
+	return (ex->answer_rechunked ? 0 : WITHHELD_UNCHUNKED) |
+	       (status < 200 || status == 204 ? WITHHELD_NO_BODY : 0);
 }
 
 int
@@ -320,9 +333,10 @@ head_forward_response(struct exchange *ex)
 	struct message_fields f = parse_fields(&ex->response);
 	const char *end = ex->response.end - 2;
 	const char *line = f.count ? f.at[0].name.at : end;
-	struct keep k = { NULL, 0, has_connection(f) };
+	struct keep k = { 0, has_connection(f) };
 
 	frame_answer(ex);
+	k.reasons = response_withholds(ex);
 	if (!ex->upload.done || ex->worker->draining)
 		ex->keep_alive = false;
 	if (add_status_line(ex, line))
@@ -338,12 +352,27 @@ head_forward_response(struct exchange *ex)
 int
 head_forward_interim(struct exchange *ex)
 {
-	const char *start = ex->response.start.at - 5;
-	size_t n = (size_t)(ex->response.end - start);
+	struct message_fields f = parse_fields(&ex->response);
+	const char *rest = ex->response.start.at + 3;	/* behind "1.1" */
+	const char *end = ex->response.end - 2;
+	struct keep k = { response_withholds(ex), has_connection(f) };
+	size_t size = sizeof("HTTP/1.1") + (size_t)(end - rest) + 2;
+	struct writer w;
+	struct out runs;
 	char *copy;
+	int i;
 
 	if (ex->request.ll.http_minor == 0)
 		return 0;
-	copy = arena_copy(&ex->arena, start, n);
-	return copy && out_add(&ex->to_client, copy, n) ? 0 : -1;
+	out_init(&runs);
+	copy = arena_alloc(&ex->arena, size);
+	if (!copy || add_runs(&runs, rest, end, f, &k))
+		return -1;
+	w = (struct writer){ copy, copy + size };
+	put_str(&w, "HTTP/1.1");
+	for (i = 0; i < runs.count; i++)
+		put(&w, (struct span){ runs.iov[i].iov_base,
+				       runs.iov[i].iov_len });
+	put_str(&w, CRLF);
+	return out_add(&ex->to_client, copy, (size_t)(w.at - copy)) ? 0 : -1;
 }

@@ -404,7 +404,7 @@ record_close(struct exchange *ex)
 	r->opened = ex->opened && !ex->commit_failed;
 	r->opened_by = ex->opened_by;
 	r->outcome = ex->aborted ? BUS_OUTCOME_ABORTED : BUS_OUTCOME_RESPONSE;
-	r->answered_by_proxy = ex->problem != PROBLEM_NONE;
+	r->answered_by_proxy = ex->answered_here;
 	r->fell_back = ex->fell_back;
 	if (ex->problem != PROBLEM_NONE)
 		r->error = span_of(problem_row(ex->problem)->code);

@@ -300,6 +300,7 @@ run_start(struct run *r, const struct console_settings *settings)
 	r->settings = settings;
 	r->started_ms = clock_mono_ms();
 	r->worker_count = worker_count(settings);
+	hop_pseudonym(r->proxy.pseudonym);
 	r->proxy.client_head_ms = settings->head_ms;
 	r->proxy.client_idle_ms = settings->idle_ms;
 	pthread_mutex_init(&r->reload_lock, NULL);

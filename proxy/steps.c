@@ -153,10 +153,20 @@ receive(struct exchange *ex)
 	if (parse_check_request(&ex->request, &why))
 		return reject(ex, why);
 	receive_done(ex);
+	if (hop_read(ex, &why))
+		return reject(ex, why);
 	return step_go(ex, STEP_MATCH);
 }
 
 /* ---- match ---- */
+
+/* OPTIONS about the server, said in absolute-form (RFC 9112 3.2.4). */
+static struct span
+empty_path(const struct exchange *ex)
+{
+	return span_is(ex->request.start, "OPTIONS") ? SPAN_LITERAL("*") :
+						       SPAN_LITERAL("/");
+}
 
 /* Splits the target; absolute-form gives the authority (RFC 9112 3.2.2). */
 static void
@@ -177,7 +187,7 @@ view_target(struct exchange *ex)
 		v->host = (struct span){ t.at, slash ? (size_t)(slash - t.at) :
 						       t.len };
 		t = slash ? (struct span){ slash, t.len - v->host.len } :
-			    SPAN_LITERAL("/");
+			    empty_path(ex);
 	}
 	v->target = t;
 	mark = memchr(t.at, '?', t.len);
@@ -204,6 +214,10 @@ match(struct exchange *ex)
 	counter_inc(COUNTER_STAGE_PASSTHROUGH + (int)d->rule->stage);
 	ex->upload_capture.limit = d->rule->record_body_bytes;
 	ex->target = d->target;
+	if (ex->hop.limited && ex->hop.forwards_left == 0) {
+		answer_options(ex);	/* RFC 9110 7.6.2 */
+		return FLOW_NEXT;
+	}
 	if (d->action == ROUTER_GONE)
 		return step_problem(ex, PROBLEM_GONE);
 	if (d->action == ROUTER_COMMAND)
@@ -366,7 +380,7 @@ release(struct exchange *ex)
 static enum rule_stat
 who_answered(const struct exchange *ex)
 {
-	if (ex->problem != PROBLEM_NONE)
+	if (ex->answered_here)
 		return RULE_BY_PROXY;
 	return ex->target == ex->lease->rules->legacy ? RULE_BY_LEGACY :
 							RULE_BY_TARGET;

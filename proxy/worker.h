@@ -14,6 +14,7 @@
 #include "bus/bus.h"
 #include "journal/journal.h"
 #include "proxy/chunk.h"
+#include "proxy/hop.h"
 #include "proxy/io.h"
 #include "proxy/lease.h"
 #include "proxy/mail.h"
@@ -34,6 +35,7 @@ struct proxy {
 	struct rules_holder rules;
 	struct stats *stats;
 	unsigned client_head_ms, client_idle_ms;
+	char pseudonym[HOP_PSEUDONYM_SIZE];	/* in Via */
 	atomic_bool stopping;
 	atomic_bool abandon;		/* end the loops now */
 	atomic_uint workers_idle;	/* have nothing left to finish */
