@@ -11,7 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 
-#define CONSOLE_LIST_MAX 16
+#define CONSOLE_LIST_MAX 64
 
 /* Settings of `run`, each from the command line, the environment
  * (MATAPALO_...) or the settings file, in that order; one table,
@@ -29,6 +29,8 @@ struct console_settings {
 	const char *source;		/* CloudEvents source of events */
 	unsigned drain_ms;		/* graceful stop */
 	unsigned head_ms, idle_ms;	/* client: request head, keep-alive */
+	const char *trusted_proxy[CONSOLE_LIST_MAX + 1];
+	const char *trusted_field;
 	unsigned commit_delay_ms;
 	const char *settings;		/* the settings file read, or NULL */
 };

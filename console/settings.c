@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/network.h"
 #include "console/settings_internal.h"
 #include "console/value.h"
 
@@ -52,7 +53,8 @@ bool
 settings_is_list(const struct settings_row *row)
 {
 	return row->type == SETTINGS_LISTEN_LIST ||
-	       row->type == SETTINGS_BUS_LIST;
+	       row->type == SETTINGS_BUS_LIST ||
+	       row->type == SETTINGS_NETWORK_LIST;
 }
 
 static int
@@ -66,11 +68,23 @@ check_level(const char *text, struct error *err)
 			 text);
 }
 
+static int
+check_client_field(const char *text, struct error *err)
+{
+	if (!strcmp(text, "x-forwarded-for") || !strcmp(text, "forwarded"))
+		return 0;
+	return error_set(err,
+			 "`%s' is not a field that names a client: use "
+			 "x-forwarded-for or forwarded",
+			 text);
+}
+
 /* What every text of this type must look like. */
 static int
 check_text(enum settings_type type, const char *text, struct error *err)
 {
 	struct value_listen listen;
+	struct network network;
 
 	switch (type) {
 	case SETTINGS_TEXT:
@@ -83,6 +97,10 @@ check_text(enum settings_type type, const char *text, struct error *err)
 		return value_listen(text, &listen, err);
 	case SETTINGS_BUS_LIST:
 		return value_bus_url(text, err);
+	case SETTINGS_NETWORK_LIST:
+		return network_parse(text, &network, err);
+	case SETTINGS_CLIENT_FIELD:
+		return check_client_field(text, err);
 	case SETTINGS_COUNT:
 	case SETTINGS_DURATION:
 		return 0;
@@ -108,10 +126,12 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 	case SETTINGS_TEXT:
 	case SETTINGS_LEVEL:
 	case SETTINGS_ADDRESS:
+	case SETTINGS_CLIENT_FIELD:
 		list[0] = texts[0];
 		return 0;
 	case SETTINGS_LISTEN_LIST:
 	case SETTINGS_BUS_LIST:
+	case SETTINGS_NETWORK_LIST:
 		memcpy(list, texts, count * sizeof(*texts));
 		list[count] = NULL;
 		return 0;

@@ -190,7 +190,8 @@ check_framing(const struct parse *p)
 static const char *const end_to_end[] = {
 	"host", "content-length", "content-type", "authorization", "cookie",
 	"via", "forwarded", "x-forwarded-for", "x-forwarded-proto",
-	"x-forwarded-host", "expect", "prefer",
+	"x-forwarded-host", "x-forwarded-port", "x-real-ip", "expect",
+	"prefer",
 };
 
 static enum problem

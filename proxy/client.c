@@ -3,7 +3,6 @@
  * so that the last answer still arrives. */
 #include "proxy/client.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "base/invariant.h"
 #include "console/value.h"
 #include "proxy/exchange.h"
+#include "proxy/listen.h"
 #include "proxy/worker.h"
 
 #define LINGER_MS 2000u
@@ -248,32 +248,24 @@ client_drain(struct client *c)
 		client_resume_later(c);
 }
 
+/* A Unix socket's peer has no address: RFC 7239 6 calls it unknown. */
 static void
-address_text(struct client *c, const struct sockaddr_storage *peer)
+set_peer(struct client *c, const struct network_address *peer)
 {
-	const struct sockaddr_in *v4 = (const void *)peer;
-	const struct sockaddr_in6 *v6 = (const void *)peer;
-	const char *text = NULL;
-
-	if (peer->ss_family == AF_INET)
-		text = inet_ntop(AF_INET, &v4->sin_addr, c->address,
-				 sizeof(c->address));
-	else if (peer->ss_family == AF_INET6 &&
-		 IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-		text = inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12],
-				 c->address, sizeof(c->address));
-	else if (peer->ss_family == AF_INET6)
-		text = inet_ntop(AF_INET6, &v6->sin6_addr, c->address,
-				 sizeof(c->address));
-	if (!text)	/* a Unix socket: RFC 7239 6 calls it unknown */
+	c->peer = *peer;
+	c->address_len = (uint8_t)network_text(peer, c->address);
+	if (c->address_len == 0) {
+		c->address_len = sizeof("unknown") - 1;
 		memcpy(c->address, "unknown", sizeof("unknown"));
-	c->address_len = (unsigned)strlen(c->address);
+	}
+	c->trusted = forwarded_trusts(&c->worker->proxy->trust, peer);
 }
 
 void
 client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer,
-	      unsigned listen_flags)
+	      const struct listen_facts *at)
 {
+	struct network_address address = network_of_socket(peer);
 	struct client *c = calloc(1, sizeof(*c));
 	int one = 1;
 
@@ -287,10 +279,10 @@ client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer,
 	c->io.free_fn = client_free;
 	c->io.writable = true;
 	c->timer.fire = client_expired;
-	c->listen_flags = (uint8_t)listen_flags;
-	c->phase = (uint8_t)next_phase(listen_flags,
-				       CLIENT_PROXY_HEADER);
-	address_text(c, peer);
+	c->listen_flags = (uint8_t)at->flags;
+	c->local_port = at->port;
+	c->phase = (uint8_t)next_phase(at->flags, CLIENT_PROXY_HEADER);
+	set_peer(c, &address);
 	if (peer->ss_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
 				 sizeof(one));

@@ -7,10 +7,12 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/network.h"
 #include "proxy/io.h"
 #include "proxy/timer.h"
 
 struct exchange;
+struct listen_facts;
 struct worker;
 
 /* What a connection is waiting for; the phases before HTTP share one
@@ -34,15 +36,17 @@ struct client {
 	uint8_t phase;			/* enum client_phase */
 	uint8_t listen_flags;		/* enum listen_flag of its address */
 	uint32_t served;
-	unsigned address_len;
-	char address[64];		/* text of the peer, no port */
+	bool trusted;			/* its word on forwarding counts */
+	uint8_t address_len;
+	uint16_t local_port;		/* that it came to; 0: Unix socket */
+	struct network_address peer;
+	char address[NETWORK_TEXT_MAX];	/* text of the peer, no port */
 };
 
-/* client_accept adopts an accepted socket; `listen_flags` of enum
- * listen_flag. */
+/* client_accept adopts a socket that was accepted at that address. */
 void client_accept(struct worker *w, int fd,
 		   const struct sockaddr_storage *peer,
-		   unsigned listen_flags);
+		   const struct listen_facts *at);
 /* client_close ends the connection and a running exchange with it. */
 void client_close(struct client *c);
 /* client_exchange_ended: after the answer; keep says whether another request

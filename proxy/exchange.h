@@ -19,6 +19,7 @@
 #include "router/router.h"
 
 struct client;
+struct forwarded_chain;
 struct lease;
 struct pool;
 struct upstream;
@@ -71,6 +72,7 @@ struct exchange {
 	struct chunk *request_head;	/* owned; the pipeline's rest too */
 	size_t request_start, request_head_end;	/* offsets in it */
 	struct message_request view;
+	struct forwarded_chain *chain;	/* of a trusted peer, else NULL */
 	struct body upload;
 	struct capture upload_capture;
 	struct hop hop;

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "console/value.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/forwarded.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "proxy/writer.h"
@@ -28,7 +30,6 @@ static const struct {
 	unsigned when;
 } withheld[] = {
 	{ { "content-length", 14 }, WITHHELD_REQUEST | WITHHELD_NO_BODY },
-	{ { "x-forwarded-for", 15 }, WITHHELD_REQUEST },
 	{ { "matapalo-exchange", 17 }, WITHHELD_REQUEST },
 	{ { "host", 4 }, WITHHELD_OWN_HOST },
 	{ { "max-forwards", 12 }, WITHHELD_OPTIONS },
@@ -40,6 +41,7 @@ static const struct {
 struct keep {
 	unsigned reasons;		/* enum withheld */
 	bool connection;		/* there is such a field */
+	const struct forwarded_chain *chain;	/* of a trusted peer */
 };
 
 /* Lengths decide almost always. */
@@ -53,6 +55,9 @@ field_goes_on(struct message_fields f, size_t i, const struct keep *k)
 		if (span_equal_nocase(name, withheld[n].name) &&
 		    (withheld[n].when & (k->reasons | WITHHELD_ALWAYS)))
 			return false;
+	if ((k->reasons & WITHHELD_REQUEST) &&
+	    forwarded_is_ours(name, k->chain))
+		return false;
 	return !parse_is_hop_by_hop(f, name, k->connection);
 }
 
@@ -114,44 +119,30 @@ add_request_line(struct exchange *ex)
 	return line && out_add(&ex->to_upstream, line, strlen(line)) ? 0 : -1;
 }
 
-/* The field lines that a gateway owes (RFC 9110 7.6.3, RFC 7239 4). What a
- * trusted balancer in front said stays: it is appended to, not replaced. */
-static void
-put_forwarding(struct exchange *ex, struct writer *w)
+/* The field lines that a gateway owes (RFC 9110 7.6.3, RFC 7239 4). */
+static struct forwarded
+forwarded_of(const struct exchange *ex)
 {
-	struct message_fields f = ex->view.fields;
-	struct span client = ex->view.client, host = ex->view.host;
-	bool quoted = memchr(client.at, ':', client.len) != NULL;
-	size_t i;
+	const struct client *c = ex->client;
 
+	return (struct forwarded){
+		.fields = ex->view.fields,
+		.chain = ex->chain,
+		.field = ex->worker->proxy->trust.field,
+		.peer = { c->address, c->address_len },
+		.host = ex->view.host,
+		.proto = c->listen_flags & LISTEN_TLS ? SPAN_LITERAL("https") :
+							SPAN_LITERAL("http"),
+		.port = c->local_port,
+	};
+}
+
+static void
+put_via(const struct exchange *ex, struct writer *w)
+{
 	put_str(w, ex->request.ll.http_minor ? "Via: 1.1 " : "Via: 1.0 ");
 	put_str(w, ex->worker->proxy->pseudonym);
-	put_str(w, CRLF "X-Forwarded-For: ");
-	for (i = 0; i < f.count; i++) {
-		if (!span_is_nocase(f.at[i].name, "x-forwarded-for"))
-			continue;
-		put(w, f.at[i].value);
-		put_str(w, ", ");
-	}
-	put(w, client);
-	if (!message_find(f, "x-forwarded-proto"))
-		put_str(w, CRLF "X-Forwarded-Proto: http");
-	if (host.len && !message_find(f, "x-forwarded-host")) {
-		put_str(w, CRLF "X-Forwarded-Host: ");
-		put(w, host);
-	}
-	put_str(w, CRLF "Forwarded: for=");
-	if (quoted)
-		put_str(w, "\"[");
-	put(w, client);
-	if (quoted)
-		put_str(w, "]\"");
-	if (host.len) {
-		put_str(w, ";host=\"");
-		put(w, host);
-		put_str(w, "\"");
-	}
-	put_str(w, ";proto=http" CRLF);
+	put_str(w, CRLF);
 }
 
 static void
@@ -183,24 +174,12 @@ upstream_host(const struct exchange *ex)
 					      span_of(a->text);
 }
 
-static size_t
-forwarding_size(const struct exchange *ex)
-{
-	struct message_fields f = ex->view.fields;
-	size_t size = 512 + 2 * ex->view.client.len + 3 * ex->view.host.len;
-	size_t i;
-
-	size += upstream_host(ex).len + hop_request_size(ex);
-	for (i = 0; i < f.count; i++)
-		if (span_is_nocase(f.at[i].name, "x-forwarded-for"))
-			size += f.at[i].value.len + 2;
-	return size;
-}
-
 static int
 add_request_fields(struct exchange *ex, bool own_host)
 {
-	size_t size = forwarding_size(ex);
+	struct forwarded told = forwarded_of(ex);
+	size_t size = 256 + forwarded_size(&told) + ex->view.host.len +
+		      upstream_host(ex).len + hop_request_size(ex);
 	char *block = arena_alloc(&ex->arena, size), id[ID_TEXT_SIZE];
 	struct writer w = { block, block + size };
 
@@ -212,7 +191,8 @@ add_request_fields(struct exchange *ex, bool own_host)
 					    upstream_host(ex));
 		put_str(&w, CRLF);
 	}
-	put_forwarding(ex, &w);
+	put_via(ex, &w);
+	forwarded_put(&told, &w);
 	/* New services get the id that joins their logs to the event; the
 	 * legacy's requests stay as they are. */
 	if (ex->target != ex->lease->rules->legacy) {
@@ -247,7 +227,7 @@ head_forward_request(struct exchange *ex)
 	bool own_host = !host || !span_equal(host->value, ex->view.host);
 	bool as_is = line_goes_as_it_is(ex);
 	struct keep k = { request_withholds(ex, own_host),
-			  has_connection(f) };
+			  has_connection(f), ex->chain };
 	const char *end, *start;
 
 	out_reset(&ex->to_upstream);
@@ -333,7 +313,7 @@ head_forward_response(struct exchange *ex)
 	struct message_fields f = parse_fields(&ex->response);
 	const char *end = ex->response.end - 2;
 	const char *line = f.count ? f.at[0].name.at : end;
-	struct keep k = { 0, has_connection(f) };
+	struct keep k = { 0, has_connection(f), NULL };
 
 	frame_answer(ex);
 	k.reasons = response_withholds(ex);
@@ -355,7 +335,7 @@ head_forward_interim(struct exchange *ex)
 	struct message_fields f = parse_fields(&ex->response);
 	const char *rest = ex->response.start.at + 3;	/* behind "1.1" */
 	const char *end = ex->response.end - 2;
-	struct keep k = { response_withholds(ex), has_connection(f) };
+	struct keep k = { response_withholds(ex), has_connection(f), NULL };
 	size_t size = sizeof("HTTP/1.1") + (size_t)(end - rest) + 2;
 	struct writer w;
 	struct out runs;

@@ -8,6 +8,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -151,6 +152,7 @@ resolve_port(int fd, struct addrinfo *ai, struct listen_address *out)
 			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
 		return;
 	memcpy(ai->ai_addr, &ss, ai->ai_addrlen);
+	out->facts.port = (uint16_t)strtoul(port, NULL, 10);
 	snprintf(out->text, sizeof(out->text),
 		 strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
@@ -207,7 +209,7 @@ proxy_listen(const char *text, unsigned sockets, struct listen_address *out,
 	memset(out, 0, sizeof(*out));
 	if (value_listen(text, &l, err))
 		return -1;
-	out->flags = l.flags;
+	out->facts.flags = l.flags;
 	if (l.flags & LISTEN_PROXY)
 		return error_set(err, "listen address %s: this build of "
 				 "matapalo reads no PROXY header; remove the "

@@ -5,12 +5,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attr.h"
 #include "base/error.h"
 #include "console/value.h"
 
 #define LISTEN_TEXT_MAX 256
+
+/* What a client's connection keeps of the address it came to. */
+struct listen_facts {
+	unsigned flags;			/* of enum listen_flag */
+	uint16_t port;			/* 0: a Unix socket */
+};
 
 /* One --listen address: `ADDR:PORT`, `[V6]:PORT` or `unix:PATH`, with its
  * options. A TCP address has one socket a worker (SO_REUSEPORT), a Unix path
@@ -20,7 +27,7 @@ struct listen_address {
 	char unix_path[LISTEN_TEXT_MAX];	/* "" for TCP */
 	int fds[64];
 	unsigned fd_count;
-	unsigned flags;			/* of enum listen_flag */
+	struct listen_facts facts;
 };
 
 /* proxy_listen binds `sockets` sockets (one for a Unix path). The fds are the

@@ -23,6 +23,26 @@
 
 /* ---- parts, in order ---- */
 
+/* The texts were checked with the settings. */
+static int
+start_trust(struct forwarded_trust *t, const struct console_settings *s,
+	    struct error *err)
+{
+	for (t->count = 0; s->trusted_proxy[t->count]; t->count++)
+		if (network_parse(s->trusted_proxy[t->count],
+				  &t->networks[t->count], err))
+			return -1;
+	t->field = strcmp(s->trusted_field, "forwarded") ? FORWARDED_X :
+							   FORWARDED_RFC7239;
+	return 0;
+}
+
+static int
+start_settings(struct run *r, struct error *err)
+{
+	return start_trust(&r->proxy.trust, r->settings, err);
+}
+
 static int
 start_data(struct run *r, struct error *err)
 {
@@ -103,7 +123,7 @@ start_listeners(struct run *r, struct error *err)
 			int fd = shared && k ? dup(a->fds[0]) : a->fds[k];
 
 			if (fd < 0 || worker_listen(&r->workers[k], fd, shared,
-						    a->flags, err))
+						    &a->facts, err))
 				return error_set(err, "listen address %s: %s",
 						 a->text, strerror(errno));
 		}
@@ -175,8 +195,8 @@ static int
 start_all(struct run *r, struct error *err)
 {
 	static int (*const parts[])(struct run *, struct error *) = {
-		start_data, start_journal, start_bus, start_subscribers,
-		start_workers, start_admin, write_run_file,
+		start_settings, start_data, start_journal, start_bus,
+		start_subscribers, start_workers, start_admin, write_run_file,
 	};
 	size_t i;
 

@@ -10,6 +10,7 @@
 #include "base/counter.h"
 #include "base/invariant.h"
 #include "proxy/client.h"
+#include "proxy/forwarded.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -196,6 +197,23 @@ view_target(struct exchange *ex)
 		v->query = (struct span){ mark + 1, t.len - v->path.len - 1 };
 }
 
+/* Who asks: the peer itself unless it is a trusted proxy. -1: no room. */
+static int
+view_client(struct exchange *ex)
+{
+	const struct client *c = ex->client;
+	struct span peer = { c->address, c->address_len };
+
+	if (c->trusted) {
+		ex->chain = forwarded_read(&ex->worker->proxy->trust,
+					   ex->view.fields, &ex->arena);
+		if (!ex->chain)
+			return -1;
+	}
+	ex->view.client = forwarded_client(ex->chain, peer);
+	return 0;
+}
+
 static enum flow
 match(struct exchange *ex)
 {
@@ -204,9 +222,9 @@ match(struct exchange *ex)
 
 	ex->view.method = ex->request.start;
 	ex->view.fields = parse_fields(&ex->request);
-	ex->view.client = (struct span){ ex->client->address,
-					 ex->client->address_len };
 	view_target(ex);
+	if (view_client(ex))
+		return reject(ex, PROBLEM_HEAD_TOO_LARGE);
 	ex->lease = w->lease;
 	ex->lease->exchanges++;
 	router_decide(ex->lease->rules, &ex->view, worker_random(w), d);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/listen.h"
 #include "proxy/steps.h"
 #include "proxy/upstream.h"
 
@@ -30,7 +31,7 @@ struct listener {
 	struct worker *worker;
 	struct listener *next;
 	bool shared;
-	unsigned flags;			/* of enum listen_flag */
+	struct listen_facts facts;
 };
 
 /* ---- mail ---- */
@@ -133,7 +134,7 @@ listener_accept(struct listener *l, int most)
 		fd = accept4(l->io.fd, (struct sockaddr *)&peer, &len,
 			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			client_accept(l->worker, fd, &peer, l->flags);
+			client_accept(l->worker, fd, &peer, &l->facts);
 		} else if (errno == EMFILE || errno == ENFILE ||
 			   errno == ENOBUFS || errno == ENOMEM) {
 			listener_pause(l);
@@ -157,8 +158,8 @@ listener_free(struct io *io)
 }
 
 int
-worker_listen(struct worker *w, int fd, bool shared, unsigned flags,
-	      struct error *err)
+worker_listen(struct worker *w, int fd, bool shared,
+	      const struct listen_facts *facts, struct error *err)
 {
 	struct listener *l = calloc(1, sizeof(*l));
 
@@ -166,7 +167,7 @@ worker_listen(struct worker *w, int fd, bool shared, unsigned flags,
 		return error_set(err, "out of memory");
 	l->worker = w;
 	l->shared = shared;
-	l->flags = flags;
+	l->facts = *facts;
 	l->io.fd = fd;
 	l->io.ready = listener_ready;
 	l->io.free_fn = listener_free;

@@ -15,6 +15,7 @@
 #include "journal/journal.h"
 #include "proxy/chunk.h"
 #include "proxy/hop.h"
+#include "proxy/forwarded.h"
 #include "proxy/io.h"
 #include "proxy/lease.h"
 #include "proxy/mail.h"
@@ -23,6 +24,7 @@
 
 struct client;
 struct exchange;
+struct listen_facts;
 struct listener;
 struct pool;
 
@@ -35,6 +37,7 @@ struct proxy {
 	struct rules_holder rules;
 	struct stats *stats;
 	unsigned client_head_ms, client_idle_ms;
+	struct forwarded_trust trust;
 	char pseudonym[HOP_PSEUDONYM_SIZE];	/* in Via */
 	atomic_bool stopping;
 	atomic_bool abandon;		/* end the loops now */
@@ -77,9 +80,10 @@ struct worker {
 MUST_CHECK int worker_init(struct worker *w, struct proxy *p, unsigned index,
 			   struct error *err);
 /* worker_listen hands an already listening socket to the worker, before it
- * starts. The worker closes it. `flags` of enum listen_flag. */
+ * starts. The worker closes it. */
 MUST_CHECK int worker_listen(struct worker *w, int fd, bool shared,
-			     unsigned flags, struct error *err);
+			     const struct listen_facts *facts,
+			     struct error *err);
 MUST_CHECK int worker_start(struct worker *w, struct error *err);
 /* worker_wake makes the loop look at flags and mail; any thread. */
 void worker_wake(struct worker *w);

@@ -15,6 +15,7 @@ TCase *id_tests(void);
 TCase *json_tests(void);
 TCase *log_tests(void);
 TCase *message_tests(void);
+TCase *network_tests(void);
 TCase *redact_tests(void);
 TCase *span_tests(void);
 

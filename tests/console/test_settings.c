@@ -285,6 +285,18 @@ static const struct bad bads[] = {
 	  "--listen: `rw' is not a mode: write three or four octal digits, "
 	  "mode=0660",
 	  0 },
+	{ { "--trusted-proxy", "10.0.0.1/8" },
+	  { 0 },
+	  NULL,
+	  "--trusted-proxy: `10.0.0.1/8' is not a network: the address has "
+	  "bits behind its prefix of 8",
+	  0 },
+	{ { "--trusted-field", "x-real-ip" },
+	  { 0 },
+	  NULL,
+	  "--trusted-field: `x-real-ip' is not a field that names a client: "
+	  "use x-forwarded-for or forwarded",
+	  0 },
 	{ { "--admin", "unix:" },
 	  { 0 },
 	  NULL,
@@ -370,7 +382,7 @@ START_TEST(test_list_too_long)
 	}
 	ck_assert_int_eq(settings_load(&s, ARRAY_SIZE(argv), argv, env, &err),
 			 -1);
-	ck_assert_str_eq(err.text, "--listen is given more than 16 times");
+	ck_assert_str_eq(err.text, "--listen is given more than 64 times");
 }
 END_TEST
 

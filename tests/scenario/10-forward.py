@@ -171,23 +171,46 @@ def forwarding_fields(case, port):
         case.check(part in forwarded, "Forwarded has " + part)
 
 
-def earlier_forwarding(case, port):
-    """What a balancer in front said stays and is added to."""
-    fields = [("X-Forwarded-For", "192.0.2.6"),
-              ("Forwarded", "for=192.0.2.6"),
-              ("X-Forwarded-Proto", "https"),
-              ("X-Forwarded-Host", "shop.example"), ("Via", "1.0 fred")]
+def spoofed_forwarding(case, port):
+    """What a stranger says of its own past is not repeated (H7)."""
+    fields = [("X-Forwarded-For", "192.0.2.6"), ("X_Forwarded_For", "1.1.1.1"),
+              ("X-Forwarded-For", ", ".join(["192.0.2.7"] * 1000)),
+              ("Forwarded", "for=192.0.2.6"), ("X-Forwarded-Proto", "https"),
+              ("X-Forwarded-Host", "evil.example"), ("X-Real-IP", "1.2.3.4"),
+              ("X-Forwarded-Prefix", "/evil"), ("Via", "1.0 fred")]
     echo = fetch(port, "GET", "/echo", fields=fields).json()
-    case.equal(only(echo, "x-forwarded-for"), "192.0.2.6, 127.0.0.1",
-               "X-F-For is appended to")
-    case.equal(only(echo, "x-forwarded-proto"), "https", "X-F-Proto stays")
-    case.equal(only(echo, "x-forwarded-host"), "shop.example",
-               "X-F-Host stays")
-    forwarded = [v for n, v in headers_of(echo) if n == "forwarded"]
-    case.equal(forwarded[0], "for=192.0.2.6", "Forwarded stays")
-    case.check("for=127.0.0.1" in forwarded[-1], "Forwarded grows")
+    case.equal(only(echo, "x-forwarded-for"), "127.0.0.1", "X-F-For")
+    case.equal(only(echo, "x-forwarded-proto"), "http", "X-F-Proto")
+    case.equal(only(echo, "x-forwarded-port"), str(port), "X-F-Port")
+    case.equal(only(echo, "x-real-ip"), "127.0.0.1", "X-Real-IP")
+    for word in ("192.0.2", "evil", "1.1.1.1"):
+        case.check(word not in str(echo["headers"]), word + " is removed")
     via = ", ".join(v for n, v in headers_of(echo) if n == "via")
     case.check(via.startswith("1.0 fred") and "1.1 " in via, "Via grows")
+
+
+def trusted_forwarding(case, origin):
+    """A trusted proxy's chain is read and appended to; the client is the
+    right-most address that is not trusted, in events as well."""
+    matapalo = case.matapalo(legacy=origin.url, args=[
+        "--trusted-proxy", "127.0.0.0/8", "--trusted-proxy", "10.0.0.0/8"])
+    echo = fetch(matapalo.port, "GET", "/echo?n=1", fields=[
+        ("X-Forwarded-For", "6.6.6.6, 192.0.2.6"),
+        ("X-Forwarded-For", "10.1.1.1"), ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Prefix", "/shop"), ("X_Forwarded_For", "6.6.6.6"),
+        ("Forwarded", "for=6.6.6.6")]).json()
+    case.equal(only(echo, "x-forwarded-for"),
+               "192.0.2.6, 10.1.1.1, 127.0.0.1", "the chain is cut")
+    case.equal(only(echo, "x-forwarded-proto"), "https", "its X-F-Proto")
+    case.equal(only(echo, "x-forwarded-prefix"), "/shop", "X-F-Prefix")
+    case.check("6.6.6.6" not in str(echo["headers"]), "a stranger's word")
+    case.check(only(echo, "forwarded").startswith(
+        "for=192.0.2.6;proto=https, for=10.1.1.1, for=127.0.0.1;"),
+        "Forwarded: " + only(echo, "forwarded"))
+    case.equal(matapalo.stop(), 0, "exit status")
+    rows = matapalo.query("SELECT data ->> '$.request.client' FROM events "
+                          "WHERE type = 'matapalo.exchange.v1'")
+    case.equal(rows, [("192.0.2.6",)], "the client in the event")
 
 
 def absolute_form(case, port):
@@ -398,7 +421,7 @@ def scenario(case):
     http10_client(case, port)
     expect_continue(case, port)
     forwarding_fields(case, port)
-    earlier_forwarding(case, port)
+    spoofed_forwarding(case, port)
     absolute_form(case, port)
     response_fields(case, port)
     bad_upstreams(case, port)
@@ -409,6 +432,7 @@ def scenario(case):
     slow_reader(case, matapalo)
     client_aborts(case, matapalo)
     case.equal(matapalo.stop(), 0, "exit status")
+    trusted_forwarding(case, origin)
     own_answers(case, origin)
 
 

@@ -65,7 +65,7 @@ REQUESTS = [
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te",
               "trailer", "upgrade", "proxy-connection"}
 ADDED = ["Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto",
-         "X-Forwarded-Host"]
+         "X-Forwarded-Host", "X-Forwarded-Port"]
 
 
 def free_of(fields):
