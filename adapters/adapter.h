@@ -46,5 +46,10 @@ struct adapter_ops {
 
 /* adapter_find returns the row of adapters.def, or NULL. */
 const struct adapter_ops *adapter_find(const char *kind);
+/* adapter_check: 0, or -1 with err when this could never run: ops is NULL,
+ * an unknown kind, or it refuses its settings. Connects to nothing. */
+MUST_CHECK int adapter_check(const struct adapter_ops *ops,
+			     const struct adapter_config *c,
+			     struct error *err);
 
 #endif

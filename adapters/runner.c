@@ -312,10 +312,7 @@ begin(struct adapter_runner *r, struct bus *bus, struct error *err)
 {
 	const struct adapter_config *c = &r->config;
 
-	if (!r->ops)
-		return error_set(err, "there is no adapter of kind \"%s\"",
-				 c->kind ? c->kind : "");
-	if (r->ops->check(c, err) != 0)
+	if (adapter_check(r->ops, c, err) != 0)
 		return -1;
 	r->state = RUNNER_CONNECTING;
 	r->sub = subscribe(bus, c, err);

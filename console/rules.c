@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "adapters/adapter.h"
 #include "base/message.h"
 #include "console/command.h"
 #include "console/runfile.h"
@@ -45,6 +46,43 @@ add_lines(struct buf *out, const char *path, const char *kind,
 	}
 }
 
+_Static_assert(sizeof(struct rules_setting) ==
+	       sizeof(struct adapter_setting), "same shape");
+
+/* The rules language does not know the kinds; whether the process could run
+ * an adapter is asked of the adapters. Appends "line N: words". */
+static void
+check_adapter(const struct rules_adapter *a, struct buf *out)
+{
+	const struct adapter_config c = {
+		.name = a->name,
+		.kind = a->kind,
+		.type_filter = a->type_filter,
+		.subject_filter = a->subject_filter,
+		.settings = (const void *)a->settings,
+		.setting_count = a->setting_count,
+	};
+	struct error err = { 0 };
+
+	if (adapter_check(adapter_find(a->kind), &c, &err) != 0)
+		buf_printf(out, "line %d: adapters.%s: %s\n", a->line, a->name,
+			   err.text);
+}
+
+/* Writes what could never run to stderr. */
+static int
+check_adapters(const struct rules *rules, const char *path)
+{
+	struct buf found CLEANUP(buf_fini) = { 0 };
+	struct buf out CLEANUP(buf_fini) = { 0 };
+
+	for (size_t i = 0; i < rules->adapter_count; i++)
+		check_adapter(&rules->adapters[i], &found);
+	add_lines(&out, path, "refused", &found);
+	fputs(buf_str(&out), stderr);
+	return found.len > 0 ? -1 : 0;
+}
+
 static size_t
 report(const struct rules *rules, const char *path, struct buf *out)
 {
@@ -79,6 +117,8 @@ command_check(const struct command_call *call)
 			error_format(&err, call->args[0], text, sizeof(text)));
 		return COMMAND_USAGE;
 	}
+	if (check_adapters(rules, call->args[0]) < 0)
+		return COMMAND_USAGE;
 	failed = report(rules, call->args[0], &out);
 	return command_print(&out) || failed ? COMMAND_FAILED : COMMAND_OK;
 }

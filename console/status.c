@@ -142,6 +142,33 @@ write_groups(const struct cJSON *s, struct buf *out)
 	table_write(&t, out);
 }
 
+static void
+write_adapters(const struct cJSON *s, struct buf *out)
+{
+	static const char *const heads[] = {
+		"<ADAPTER", "<KIND",	 "<STATE",     ">DELIVERED",
+		">RETRIED", ">POISONED", "<LAST ERROR",
+	};
+	struct table t CLEANUP(table_fini) = { 0 };
+	const struct cJSON *list = payload_at(s, "/adapters");
+
+	list = list ? payload_first(list) : NULL;
+	if (!list)
+		return;
+	table_init(&t, heads, ARRAY_SIZE(heads));
+	for (; list; list = payload_next(list)) {
+		table_cell(&t, "%s", string_at(list, "/name"));
+		table_cell(&t, "%s", string_at(list, "/kind"));
+		table_cell(&t, "%s", string_at(list, "/state"));
+		table_cell(&t, "%" PRId64, number_at(list, "/delivered"));
+		table_cell(&t, "%" PRId64, number_at(list, "/retried"));
+		table_cell(&t, "%" PRId64, number_at(list, "/poisoned"));
+		table_cell(&t, "%s", string_at(list, "/last_error"));
+	}
+	buf_addc(out, '\n');
+	table_write(&t, out);
+}
+
 /* What the candidates of the shadow answered otherwise. */
 static void
 write_differences(const struct cJSON *s, struct buf *out)
@@ -223,6 +250,7 @@ status_write_board(const struct cJSON *status, struct buf *out)
 	write_process(status, out);
 	write_rules(status, out);
 	write_groups(status, out);
+	write_adapters(status, out);
 	write_differences(status, out);
 	write_law(status, out);
 	write_counters(status, out);

@@ -267,6 +267,17 @@ static const struct checked checks[] = {
 	{ HEAD ",\n  \"expect\": [\n { \"request\": \"GET /\", "
 	       "\"rule\": \"product\" } ] }",
 	  1, ":7: failed: ", NULL },
+	{ HEAD ",\n  \"adapters\": {\n  \"audit\": { \"kind\": "
+	       "\"stdout\" } } }",
+	  0, ": 1 rules, ", NULL },
+	{ HEAD ",\n  \"adapters\": {\n  \"audit\": { \"kind\": "
+	       "\"carrier-pigeon\" } } }",
+	  2, NULL,
+	  ":7: refused: adapters.audit: there is no adapter of kind "
+	  "\"carrier-pigeon\"; there is stdout" },
+	{ HEAD ",\n  \"adapters\": { \"audit\": { \"kind\": \"stdout\",\n"
+	       " \"settings\": { \"fiel\": \"x\" } } } }",
+	  2, NULL, ":6: refused: adapters.audit: " },
 	{ "{ \"version\": 1,\n \"rules\": 3 }", 2, NULL, ":2:11: rules: " },
 	{ "{ \"version\": 1,\n", 2, NULL, ":" },
 };
