@@ -116,16 +116,45 @@ call_wait(struct call *c, int64_t wait_ms,
 	return CALL_LATER;
 }
 
+/* A consumer whose long poll was ended by the stop asks again at once. Once
+ * drain has looked, nothing may begin: nng would not send the answer of a
+ * context that is being closed, nor give it back. */
+static bool
+call_may_run(struct call *c)
+{
+	struct server *s = c->server;
+	bool may;
+
+	pthread_mutex_lock(&s->lock);
+	may = !s->stopping;
+	c->state = may ? CALL_RUNNING : CALL_CLOSED;
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
+	return may;
+}
+
+static nng_msg *
+take_message(struct call *c)
+{
+	nng_msg *m = nng_aio_get_msg(c->aio);
+
+	nng_aio_set_msg(c->aio, NULL);
+	return m;
+}
+
 static void
 call_received(struct call *c)
 {
-	nng_msg *m = nng_aio_get_msg(c->aio);
+	nng_msg *m = take_message(c);
 	struct span frame = { nng_msg_body(m), nng_msg_len(m) };
 	int pipe = nng_pipe_id(nng_msg_get_pipe(m));
 	enum call_result result;
 
+	if (!call_may_run(c)) {
+		nng_msg_free(m);
+		return;
+	}
 	c->session = pipe > 0 ? (uint32_t)pipe : 1;
-	set_state(c, CALL_RUNNING);
 	counter_inc(COUNTER_BUS_REQUESTS);
 	result = call_run(c, frame);
 	nng_msg_free(m);
@@ -133,11 +162,14 @@ call_received(struct call *c)
 		call_send(c);
 }
 
+/* nng keeps a message that it could not send. */
 static void
 call_sent(struct call *c)
 {
+	nng_msg *m = take_message(c);
+
 	if (nng_aio_result(c->aio) != 0)
-		nng_msg_free(nng_aio_get_msg(c->aio));
+		nng_msg_free(m);
 	call_receive(c);
 }
 

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The operations over real sockets: good requests and bad ones. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/counter.h"
 #include "tests/bus/live.h"
 
 START_TEST(hello_on_ipc_and_tcp)
@@ -139,6 +141,63 @@ START_TEST(closing_answers_long_polls)
 	ck_assert_uint_eq(count(l.answer, "/events"), 0);
 	payload_free(&l.answer);
 	live_start();
+}
+END_TEST
+
+/* They ask again as soon as the stop has ended their long poll, so that
+ * requests arrive at every moment of the close. */
+struct eager {
+	pthread_t thread;
+	struct bus_client *client;
+	atomic_bool *end;
+};
+
+static void *
+eager_main(void *arg)
+{
+	static const char ask[] = "{\"op\":\"fetch\",\"group\":\"g\","
+				  "\"wait_ms\":60000}";
+	struct eager *e = arg;
+	struct buf answer = { 0 };
+	struct error err = { 0 };
+	unsigned refused = 0;
+
+	while (!atomic_load(e->end))
+		refused += bus_client_call(e->client, span_of(ask),
+					   LIVE_CALL_MS, &answer, &err) < 0;
+	buf_fini(&answer);
+	return refused ? e : NULL;
+}
+
+static bool
+have_asked(void *arg)
+{
+	return counter_get(COUNTER_BUS_REQUESTS) >= *(int64_t *)arg;
+}
+
+START_TEST(closing_under_eager_consumers)
+{
+	struct eager all[8] = { 0 };
+	atomic_bool end = false;
+	int64_t asked = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		all[i].end = &end;
+		all[i].client = connect_to(live_ipc);
+		pthread_create(&all[i].thread, NULL, eager_main, &all[i]);
+	}
+	for (int i = 0; i < 10; i++) {
+		asked += ARRAY_SIZE(all);
+		fixture_await(have_asked, &asked, "long polls");
+		atomic_store(&end, i == 9);
+		bus_close(&live_bus);
+		asked = counter_get(COUNTER_BUS_REQUESTS);
+		live_start();
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		pthread_join(all[i].thread, NULL);
+		bus_client_close(&all[i].client);
+	}
 }
 END_TEST
 
@@ -333,6 +392,7 @@ suite(void)
 	tcase_add_test(t, long_poll_wakes_on_publish);
 	tcase_add_test(t, long_poll_ends);
 	tcase_add_test(t, closing_answers_long_polls);
+	tcase_add_test(t, closing_under_eager_consumers);
 	tcase_add_test(t, batches_of_two_hundred);
 	tcase_add_test(t, read_is_a_tail);
 	tcase_add_test(t, bad_requests_say_what);
