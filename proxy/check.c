@@ -5,7 +5,7 @@
 
 #include <ctype.h>
 
-#define SPAN_ROW(s) { (s), sizeof(s) - 1 }
+#include "proxy/forwarded.h"
 
 static bool
 line_ends_well(const char *p, bool *folded)
@@ -137,16 +137,10 @@ target_is_valid(const struct parse *p)
 static enum problem
 check_host(const struct parse *p)
 {
-	const struct message_field *host = NULL;
-	unsigned i;
+	const struct message_field *host = parse_find(p, FIELD_HOST);
 
-	for (i = 0; i < p->field_count; i++) {
-		if (!span_is_nocase(p->fields[i].name, "host"))
-			continue;
-		if (host)
-			return PROBLEM_BAD_HOST;
-		host = &p->fields[i];
-	}
+	if (p->repeated & FIELD_BIT(FIELD_HOST))
+		return PROBLEM_BAD_HOST;
 	if (!host)
 		return p->ll.http_minor == 0 ? PROBLEM_NONE : PROBLEM_BAD_HOST;
 	return authority_is_valid(host->value) ? PROBLEM_NONE :
@@ -155,17 +149,15 @@ check_host(const struct parse *p)
 
 /* Exactly one coding, chunked, in HTTP/1.1 and without Content-Length. */
 static enum problem
-check_framing(const struct parse *p)
+check_codings(const struct parse *p)
 {
-	unsigned i, codings = 0, lengths = 0, before;
+	unsigned i, codings = 0, before;
 	bool chunked = false;
 
 	for (i = 0; i < p->field_count; i++) {
 		struct span list = p->fields[i].value, token;
 
-		if (span_is_nocase(p->fields[i].name, "content-length"))
-			lengths++;
-		if (!span_is_nocase(p->fields[i].name, "transfer-encoding"))
+		if (p->known[i] != FIELD_TRANSFER_ENCODING)
 			continue;
 		before = codings;
 		while (span_next_token(&list, &token)) {
@@ -175,39 +167,38 @@ check_framing(const struct parse *p)
 		if (codings == before)	/* empty, or only commas */
 			return PROBLEM_BAD_FRAMING;
 	}
-	if (lengths > 1 || (lengths && codings))
-		return PROBLEM_BAD_FRAMING;
-	if (codings == 0)
-		return PROBLEM_NONE;
-	if (p->ll.http_minor == 0)
+	if (p->ll.http_minor == 0 ||
+	    p->seen & FIELD_BIT(FIELD_CONTENT_LENGTH))
 		return PROBLEM_BAD_FRAMING;
 	if (codings == 1 && chunked && (p->ll.flags & F_CHUNKED))
 		return PROBLEM_NONE;
 	return chunked ? PROBLEM_BAD_FRAMING : PROBLEM_CODING;
 }
 
-/* Fields that a client must not strip by naming them in Connection. */
-static const char *const end_to_end[] = {
-	"host", "content-length", "content-type", "authorization", "cookie",
-	"via", "forwarded", "x-forwarded-for", "x-forwarded-proto",
-	"x-forwarded-host", "x-forwarded-port", "x-real-ip", "expect",
-	"prefer",
-};
+static enum problem
+check_framing(const struct parse *p)
+{
+	if (p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH))
+		return PROBLEM_BAD_FRAMING;
+	return p->seen & FIELD_BIT(FIELD_TRANSFER_ENCODING) ?
+		check_codings(p) : PROBLEM_NONE;
+}
 
+/* A client must not strip what others rely on by naming it there. */
 static enum problem
 check_connection(const struct parse *p)
 {
-	unsigned i, k;
+	unsigned i;
 
-	for (i = 0; i < p->field_count; i++) {
+	for (i = 0; p->names_fields && i < p->field_count; i++) {
 		struct span list = p->fields[i].value, token;
 
-		if (!span_is_nocase(p->fields[i].name, "connection"))
+		if (p->known[i] != FIELD_CONNECTION)
 			continue;
 		while (span_next_token(&list, &token))
-			for (k = 0; k < ARRAY_SIZE(end_to_end); k++)
-				if (span_is_nocase(token, end_to_end[k]))
-					return PROBLEM_BAD_CONNECTION;
+			if (field_class(field_of(token)) == FIELD_END ||
+			    forwarded_is_ours(token, NULL))
+				return PROBLEM_BAD_CONNECTION;
 	}
 	return PROBLEM_NONE;
 }
@@ -215,8 +206,7 @@ check_connection(const struct parse *p)
 static enum problem
 check_expect(const struct parse *p)
 {
-	const struct message_field *f = message_find(parse_fields(p),
-						     "expect");
+	const struct message_field *f = parse_find(p, FIELD_EXPECT);
 
 	if (!f || span_is_nocase(f->value, "100-continue"))
 		return PROBLEM_NONE;
@@ -257,31 +247,18 @@ parse_check_request(const struct parse *p, enum problem *why)
 int
 parse_check_response(const struct parse *p)
 {
-	unsigned i, lengths = 0;
+	bool length = p->seen & FIELD_BIT(FIELD_CONTENT_LENGTH);
 
 	if (p->ll.http_major != 1 || p->ll.status_code < 100 ||
 	    p->ll.status_code > 599 || !lines_are_strict(p))
 		return -1;
-	for (i = 0; i < p->field_count; i++)
-		if (span_is_nocase(p->fields[i].name, "content-length"))
-			lengths++;
-	if (lengths > 1)
+	if (p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH))
 		return -1;
 	/* Chunked together with a length is faulty framing (6.3). */
-	if (lengths && (p->ll.flags & F_TRANSFER_ENCODING))
+	if (length && (p->ll.flags & F_TRANSFER_ENCODING))
 		return -1;
 	return 0;
 }
-
-static const struct span hop_by_hop[] = {
-	SPAN_ROW("connection"), SPAN_ROW("keep-alive"),
-	SPAN_ROW("proxy-connection"), SPAN_ROW("te"),
-	SPAN_ROW("transfer-encoding"), SPAN_ROW("upgrade"),
-};
-
-/* The lengths of those names: most fields are told apart by it alone. */
-#define HOP_BY_HOP_LENGTHS \
-	(1u << 2 | 1u << 7 | 1u << 10 | 1u << 16 | 1u << 17)
 
 static bool
 connection_names(struct message_fields fields, struct span name)
@@ -304,11 +281,6 @@ bool
 parse_is_hop_by_hop(struct message_fields fields, struct span name,
 		    bool connection)
 {
-	size_t i;
-
-	if (name.len < 32 && (HOP_BY_HOP_LENGTHS >> name.len & 1))
-		for (i = 0; i < ARRAY_SIZE(hop_by_hop); i++)
-			if (span_equal_nocase(name, hop_by_hop[i]))
-				return true;
-	return connection && connection_names(fields, name);
+	return field_class(field_of(name)) == FIELD_HOP ||
+	       (connection && connection_names(fields, name));
 }

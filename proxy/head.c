@@ -14,72 +14,39 @@
 
 #define CRLF "\r\n"
 
-/* Why a field is left out of a message that goes on. */
-enum withheld {
-	WITHHELD_ALWAYS = 1,
-	WITHHELD_REQUEST = 2,		/* we write our own */
-	WITHHELD_OWN_HOST = 4,		/* absolute-form, or none came */
-	WITHHELD_OPTIONS = 8,		/* Max-Forwards counts down */
-	WITHHELD_OLD = 16,		/* HTTP/1.0 has no expectations */
-	WITHHELD_UNCHUNKED = 32,	/* no place for trailers */
-	WITHHELD_NO_BODY = 64,		/* 1xx and 204 have no length */
-};
-
-static const struct {
-	struct span name;
-	unsigned when;
-} withheld[] = {
-	{ { "content-length", 14 }, WITHHELD_REQUEST | WITHHELD_NO_BODY },
-	{ { "matapalo-exchange", 17 }, WITHHELD_REQUEST },
-	{ { "host", 4 }, WITHHELD_OWN_HOST },
-	{ { "max-forwards", 12 }, WITHHELD_OPTIONS },
-	{ { "expect", 6 }, WITHHELD_OLD },
-	{ { "trailer", 7 }, WITHHELD_UNCHUNKED },
-	{ { "http2-settings", 14 }, WITHHELD_ALWAYS },
-};
-
 struct keep {
-	unsigned reasons;		/* enum withheld */
-	bool connection;		/* there is such a field */
+	uint64_t withheld;		/* besides those of class HOP */
+	enum { KEEP_ANSWER, KEEP_REQUEST } of;
 	const struct forwarded_chain *chain;	/* of a trusted peer */
 };
 
-/* Lengths decide almost always. */
 static bool
-field_goes_on(struct message_fields f, size_t i, const struct keep *k)
+field_goes_on(const struct parse *p, size_t i, const struct keep *k)
 {
-	struct span name = f.at[i].name;
-	size_t n;
+	enum field known = (enum field)p->known[i];
 
-	for (n = 0; n < ARRAY_SIZE(withheld); n++)
-		if (span_equal_nocase(name, withheld[n].name) &&
-		    (withheld[n].when & (k->reasons | WITHHELD_ALWAYS)))
-			return false;
-	if ((k->reasons & WITHHELD_REQUEST) &&
-	    forwarded_is_ours(name, k->chain))
+	if (k->withheld & FIELD_BIT(known) || field_class(known) == FIELD_HOP)
 		return false;
-	return !parse_is_hop_by_hop(f, name, k->connection);
-}
-
-static bool
-has_connection(struct message_fields f)
-{
-	return message_find(f, "connection") != NULL;
+	if (k->of == KEEP_REQUEST && known == FIELD_OTHER &&
+	    forwarded_is_ours(p->fields[i].name, k->chain))
+		return false;
+	return !p->names_fields ||
+	       !parse_is_hop_by_hop(parse_fields(p), p->fields[i].name, true);
 }
 
 /* Adds the lines that go on, from `start` (the start line's first byte) to
  * `end` (the empty line), in as few runs as there are gaps. */
 static int
 add_runs(struct out *o, const char *start, const char *end,
-	 struct message_fields f, const struct keep *k)
+	 const struct parse *p, const struct keep *k)
 {
 	const char *run = start;
 	size_t i;
 
-	for (i = 0; i < f.count; i++) {
-		const char *line = f.at[i].name.at;
+	for (i = 0; i < p->field_count; i++) {
+		const char *line = p->fields[i].name.at;
 
-		if (field_goes_on(f, i, k)) {
+		if (field_goes_on(p, i, k)) {
 			if (!run)
 				run = line;
 			continue;
@@ -207,27 +174,37 @@ add_request_fields(struct exchange *ex, bool own_host)
 									  -1;
 }
 
-static unsigned
+/* What we write ourselves, or what has no place in the request as it goes
+ * on. */
+static uint64_t
 request_withholds(const struct exchange *ex, bool own_host)
 {
+	uint64_t set = FIELD_BIT(FIELD_CONTENT_LENGTH) |
+		       FIELD_BIT(FIELD_MATAPALO_EXCHANGE);
 	bool chunked = ex->upload.framing == PARSE_CHUNKED &&
 		       !ex->upload_collected;
 
-	return WITHHELD_REQUEST | (own_host ? WITHHELD_OWN_HOST : 0) |
-	       (ex->hop.limited ? WITHHELD_OPTIONS : 0) |
-	       (ex->request.ll.http_minor == 0 ? WITHHELD_OLD : 0) |
-	       (chunked ? 0 : WITHHELD_UNCHUNKED);
+	if (own_host)
+		set |= FIELD_BIT(FIELD_HOST);
+	if (ex->hop.limited)
+		set |= FIELD_BIT(FIELD_MAX_FORWARDS);
+	if (ex->request.ll.http_minor == 0)	/* has no expectations */
+		set |= FIELD_BIT(FIELD_EXPECT);
+	if (!chunked)
+		set |= FIELD_BIT(FIELD_TRAILER);
+	return set;
 }
 
 int
 head_forward_request(struct exchange *ex)
 {
 	struct message_fields f = ex->view.fields;
-	const struct message_field *host = message_find(f, "host");
+	const struct message_field *host = parse_find(&ex->request,
+						      FIELD_HOST);
 	bool own_host = !host || !span_equal(host->value, ex->view.host);
 	bool as_is = line_goes_as_it_is(ex);
-	struct keep k = { request_withholds(ex, own_host),
-			  has_connection(f), ex->chain };
+	struct keep k = { request_withholds(ex, own_host), KEEP_REQUEST,
+			  ex->chain };
 	const char *end, *start;
 
 	out_reset(&ex->to_upstream);
@@ -236,7 +213,7 @@ head_forward_request(struct exchange *ex)
 						end);
 	if (!as_is && add_request_line(ex))
 		return -1;
-	if (add_runs(&ex->to_upstream, start, end, f, &k))
+	if (add_runs(&ex->to_upstream, start, end, &ex->request, &k))
 		return -1;
 	return add_request_fields(ex, own_host);
 }
@@ -287,7 +264,7 @@ add_answer_fields(struct exchange *ex)
 
 	if (!block)
 		return -1;
-	if (!message_find(parse_fields(&ex->response), "date"))
+	if (!(ex->response.seen & FIELD_BIT(FIELD_DATE)))
 		put_str(&w, worker_date(ex->worker));
 	if (ex->answer_rechunked)
 		put_str(&w, "Transfer-Encoding: chunked" CRLF);
@@ -298,13 +275,15 @@ add_answer_fields(struct exchange *ex)
 	return out_add(&ex->to_client, block, (size_t)(w.at - block)) ? 0 : -1;
 }
 
-static unsigned
+/* 1xx and 204 have no length (RFC 9110 8.6). */
+static uint64_t
 response_withholds(const struct exchange *ex)
 {
 	int status = ex->response.ll.status_code;
 
-	return (ex->answer_rechunked ? 0 : WITHHELD_UNCHUNKED) |
-	       (status < 200 || status == 204 ? WITHHELD_NO_BODY : 0);
+	return (ex->answer_rechunked ? 0 : FIELD_BIT(FIELD_TRAILER)) |
+	       (status < 200 || status == 204 ?
+		FIELD_BIT(FIELD_CONTENT_LENGTH) : 0);
 }
 
 int
@@ -313,15 +292,15 @@ head_forward_response(struct exchange *ex)
 	struct message_fields f = parse_fields(&ex->response);
 	const char *end = ex->response.end - 2;
 	const char *line = f.count ? f.at[0].name.at : end;
-	struct keep k = { 0, has_connection(f), NULL };
+	struct keep k;
 
 	frame_answer(ex);
-	k.reasons = response_withholds(ex);
+	k = (struct keep){ response_withholds(ex), KEEP_ANSWER, NULL };
 	if (!ex->upload.done || ex->worker->draining)
 		ex->keep_alive = false;
 	if (add_status_line(ex, line))
 		return -1;
-	if (add_runs(&ex->to_client, line, end, f, &k))
+	if (add_runs(&ex->to_client, line, end, &ex->response, &k))
 		return -1;
 	ex->answer_started = true;
 	return add_answer_fields(ex);
@@ -332,10 +311,9 @@ head_forward_response(struct exchange *ex)
 int
 head_forward_interim(struct exchange *ex)
 {
-	struct message_fields f = parse_fields(&ex->response);
 	const char *rest = ex->response.start.at + 3;	/* behind "1.1" */
 	const char *end = ex->response.end - 2;
-	struct keep k = { response_withholds(ex), has_connection(f), NULL };
+	struct keep k = { response_withholds(ex), KEEP_ANSWER, NULL };
 	size_t size = sizeof("HTTP/1.1") + (size_t)(end - rest) + 2;
 	struct writer w;
 	struct out runs;
@@ -346,7 +324,7 @@ head_forward_interim(struct exchange *ex)
 		return 0;
 	out_init(&runs);
 	copy = arena_alloc(&ex->arena, size);
-	if (!copy || add_runs(&runs, rest, end, f, &k))
+	if (!copy || add_runs(&runs, rest, end, &ex->response, &k))
 		return -1;
 	w = (struct writer){ copy, copy + size };
 	put_str(&w, "HTTP/1.1");

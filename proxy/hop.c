@@ -220,6 +220,10 @@ settle(struct exchange *ex, bool te, bool upgrade)
 				 names_upgrade(f);
 }
 
+#define HOP_FIELDS \
+	(FIELD_BIT(FIELD_TE) | FIELD_BIT(FIELD_VIA) | \
+	 FIELD_BIT(FIELD_UPGRADE) | FIELD_BIT(FIELD_MAX_FORWARDS))
+
 int
 hop_read(struct exchange *ex, enum problem *why)
 {
@@ -227,6 +231,8 @@ hop_read(struct exchange *ex, enum problem *why)
 	bool te = false, upgrade = false;
 	size_t i;
 
+	if (!(ex->request.seen & HOP_FIELDS))
+		return 0;
 	*why = PROBLEM_LOOP;
 	for (i = 0; i < f.count; i++) {
 		struct span name = f.at[i].name, value = f.at[i].value;

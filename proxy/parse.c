@@ -53,12 +53,13 @@ fields_grow(struct parse *p)
 
 	if (p->field_count >= PARSE_FIELDS_MAX)
 		return -1;
-	bigger = arena_alloc(p->arena, cap * sizeof(*bigger));
+	bigger = arena_alloc(p->arena, cap * (sizeof(*bigger) + 1));
 	if (!bigger)
 		return -1;
 	if (p->field_count)
 		memcpy(bigger, p->fields, p->field_count * sizeof(*bigger));
 	p->fields = bigger;
+	p->known = (uint8_t *)(bigger + cap);
 	p->field_cap = cap;
 	return 0;
 }
@@ -101,15 +102,10 @@ static int
 on_value_end(llhttp_t *ll)
 {
 	struct parse *p = parse_of(ll);
-	struct message_field *f;
 
 	if (p->head_done)
 		return trailer_end(p);
-	p->in_value = true;
-	f = &p->fields[p->field_count - 1];
-	if (!f->value.at)
-		f->value = (struct span){ f->name.at + f->name.len + 1, 0 };
-	f->value = span_trim(f->value);
+	p->in_value = true;	/* an empty one has no span */
 	return 0;
 }
 
@@ -183,6 +179,39 @@ parse_init_response(struct parse *p, struct arena *a)
 	parse_init(p, a, HTTP_RESPONSE, &response_settings);
 }
 
+/* Does Connection name anything but what ends at this hop in any case? */
+static bool
+names_more(struct span list)
+{
+	struct span token;
+
+	while (span_next_token(&list, &token))
+		if (field_class(field_of(token)) != FIELD_HOP)
+			return true;
+	return false;
+}
+
+/* The one place where names are compared. */
+static void
+fields_read(struct parse *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->field_count; i++) {
+		struct message_field *f = &p->fields[i];
+		enum field known = field_of(f->name);
+
+		if (!f->value.at)
+			f->value.at = f->name.at + f->name.len + 1;
+		f->value = span_trim(f->value);
+		p->known[i] = (uint8_t)known;
+		p->repeated |= p->seen & FIELD_BIT(known);
+		p->seen |= FIELD_BIT(known);
+		if (known == FIELD_CONNECTION && names_more(f->value))
+			p->names_fields = true;
+	}
+}
+
 enum parse_result
 parse_head(struct parse *p, const char *data, size_t n, size_t *used)
 {
@@ -194,6 +223,7 @@ parse_head(struct parse *p, const char *data, size_t n, size_t *used)
 	if (e == HPE_PAUSED && p->head_done && !p->folded) {
 		*used = (size_t)(llhttp_get_error_pos(&p->ll) - data);
 		p->end = data + *used;
+		fields_read(p);
 		return PARSE_HEAD;
 	}
 	return PARSE_BAD;

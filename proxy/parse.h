@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/field.h"
 #include "base/message.h"
 #include "proxy/problem.h"
 
@@ -38,7 +39,10 @@ struct parse {
 	llhttp_t ll;
 	struct arena *arena;
 	struct message_field *fields;
+	uint8_t *known;		/* enum field of each, once PARSE_HEAD */
 	unsigned field_count, field_cap;
+	uint64_t seen, repeated;	/* FIELD_BIT of what stands there */
+	bool names_fields;	/* Connection names more than options */
 	struct span start;	/* method, or status line from "HTTP/" on */
 	struct span target;	/* requests */
 	const char *end;	/* behind the head's empty line */
@@ -83,6 +87,19 @@ static inline struct span
 parse_trailers(const struct parse *p)
 {
 	return (struct span){ p->trailers.text, p->trailers.len };
+}
+
+/* parse_find: the first field of that name, or NULL. */
+static inline const struct message_field *
+parse_find(const struct parse *p, enum field known)
+{
+	size_t i = 0;
+
+	if (!(p->seen & FIELD_BIT(known)))
+		return NULL;
+	while (p->known[i] != known)
+		i++;
+	return &p->fields[i];
 }
 
 /* Hop-by-hop: may this field go on to the next hop? (RFC 9110 7.6.1).

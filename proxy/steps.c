@@ -127,7 +127,7 @@ receive_done(struct exchange *ex)
 	ex->upload.done = ex->upload.framing == PARSE_NO_BODY;
 	ex->upload_replayable = ex->upload.framing != PARSE_CHUNKED;
 	ex->expects_continue =
-		message_find(parse_fields(p), "expect") != NULL;
+		(p->seen & FIELD_BIT(FIELD_EXPECT)) != 0;
 }
 
 static enum flow
@@ -175,7 +175,7 @@ view_target(struct exchange *ex)
 {
 	struct message_request *v = &ex->view;
 	const struct message_field *host =
-		message_find(v->fields, "host");
+		parse_find(&ex->request, FIELD_HOST);
 	struct span t = ex->request.target;
 	const char *slash, *mark;
 

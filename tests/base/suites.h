@@ -11,6 +11,7 @@ TCase *clock_tests(void);
 TCase *counter_tests(void);
 TCase *digest_tests(void);
 TCase *error_tests(void);
+TCase *field_tests(void);
 TCase *id_tests(void);
 TCase *json_tests(void);
 TCase *log_tests(void);
