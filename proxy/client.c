@@ -65,7 +65,7 @@ client_linger(struct client *c)
 
 	if (!c->lingering) {
 		c->lingering = true;
-		(void)shutdown(c->io.fd, SHUT_WR);
+		io_end(&c->io);
 		timer_set(&w->timers, &c->timer, w->now_ms + LINGER_MS);
 	}
 	sink = chunk_take(&w->chunks, CHUNK_SMALL_BYTES);

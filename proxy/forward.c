@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/counter.h"
+#include "base/log.h"
 #include "proxy/client.h"
 #include "proxy/steps.h"
+#include "proxy/tls.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
@@ -32,6 +34,8 @@ count_failure(enum problem p)
 {
 	if (p == PROBLEM_CONNECT)
 		counter_inc(COUNTER_UPSTREAM_FAIL_CONNECT);
+	else if (p == PROBLEM_TLS)
+		counter_inc(COUNTER_UPSTREAM_FAIL_TLS);
 	else if (p == PROBLEM_TIMEOUT)
 		counter_inc(COUNTER_UPSTREAM_FAIL_TIMEOUT);
 	else if (p == PROBLEM_CLOSED)
@@ -133,14 +137,39 @@ forward_begin(struct exchange *ex)
 }
 
 static enum flow
+forward_insecure(struct exchange *ex)
+{
+	char id[ID_TEXT_SIZE];
+
+	if (tls_may_log(ex->worker))
+		log_line(LOG_LEVEL_WARN, "upstream.tls",
+			 id_text(exchange_id(ex), id),
+			 "target \"%s\" at %s: %s", ex->target->name,
+			 ex->pool->address.text,
+			 tls_reason(&ex->upstream->io));
+	return forward_failed(ex, PROBLEM_TLS);
+}
+
+static enum flow
 forward_connect(struct exchange *ex)
 {
 	struct upstream *up = ex->upstream;
 
-	if (up->io.broken || (up->io.peer_done && !up->io.writable))
-		return forward_failed(ex, PROBLEM_CONNECT);
-	if (!up->io.writable)
+	if (!io_is_tls(&up->io)) {
+		if (up->io.broken || (up->io.peer_done && !up->io.writable))
+			return forward_failed(ex, PROBLEM_CONNECT);
+		if (!up->io.writable)
+			return FLOW_WAIT;
+	}
+	switch (upstream_secure(up)) {
+	case IO_OK:
+		break;
+	case IO_WAIT:
 		return FLOW_WAIT;
+	case IO_EOF:
+	case IO_BROKEN:
+		return forward_insecure(ex);
+	}
 	up->connecting = false;
 	ex->connect_us = exchange_elapsed_us(ex) - ex->forward_us;
 	exchange_progress(ex);

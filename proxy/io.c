@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proxy/tls.h"
 #include "proxy/worker.h"
 
 int
@@ -24,6 +25,8 @@ io_add(struct worker *w, struct io *io)
 void
 io_event(struct io *io, uint32_t events)
 {
+	if (io->tls)
+		tls_event(io, events);
 	if (events & EPOLLIN)
 		io->readable = true;
 	if (events & EPOLLOUT)
@@ -43,10 +46,31 @@ io_close(struct worker *w, struct io *io)
 {
 	if (io->fd < 0)
 		return;
+	if (io->tls)
+		tls_detach(io);
 	close(io->fd);		/* leaves the epoll set by itself */
 	io->fd = -1;
 	io->dead_next = w->dead;
 	w->dead = io;
+}
+
+void
+io_end(struct io *io)
+{
+	if (io->tls)
+		tls_end(io);
+	(void)shutdown(io->fd, SHUT_WR);
+}
+
+bool
+io_is_silent(struct io *io)
+{
+	char c;
+
+	if (io->tls)
+		return tls_is_silent(io);
+	return recv(io->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+	       (errno == EAGAIN || errno == EWOULDBLOCK);
 }
 
 enum io_result
@@ -55,6 +79,8 @@ io_recv(struct io *io, struct chunk *c, size_t most)
 	size_t room = chunk_room(c);
 	ssize_t n;
 
+	if (io->tls)
+		return tls_recv(io, c, most);
 	if (most && most < room)
 		room = most;
 	if (!io->readable || room == 0)
@@ -82,7 +108,7 @@ io_recv(struct io *io, struct chunk *c, size_t most)
 	return IO_BROKEN;
 }
 
-static void
+void
 out_advance(struct out *o, size_t n)
 {
 	o->sent_bytes += n;
@@ -138,6 +164,8 @@ out_send(int fd, struct out *o)
 enum io_result
 out_flush(struct io *io, struct out *o)
 {
+	if (io->tls)
+		return tls_flush(io, o);
 	while (out_pending(o)) {
 		ssize_t n;
 

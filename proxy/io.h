@@ -15,14 +15,17 @@
 
 struct worker;
 
+struct tls;
+
 /* Edge-triggered: `readable` and `writable` are set by an event and cleared
- * by the call that found the socket empty or full. A transport with its own
- * record layer takes the place of io_recv and io_flush, nothing else. */
+ * by the call that found the socket empty or full. With TLS they are about
+ * the stream: bytes may be at hand while the socket is silent. */
 struct io {
 	int fd;
 	bool readable, writable;
 	bool peer_done;		/* the peer sends no more (FIN) */
 	bool broken;		/* reset: nothing can be sent any more */
+	struct tls *tls;	/* NULL: plain */
 	void (*ready)(struct io *io);	/* after the flags were set */
 	struct io *dead_next;
 	void (*free_fn)(struct io *io);
@@ -37,6 +40,18 @@ void io_event(struct io *io, uint32_t events);
 /* io_close closes now; memory is freed (free_fn) after the current batch of
  * events, so that a stale event can do no harm. */
 void io_close(struct worker *w, struct io *io);
+
+/* io_end: nothing more will be sent (FIN, after a close_notify). */
+void io_end(struct io *io);
+/* io_is_silent looks at the socket: the peer has said nothing that was not
+ * read, and has not closed. */
+bool io_is_silent(struct io *io);
+
+static inline bool
+io_is_tls(const struct io *io)
+{
+	return io->tls != NULL;
+}
 
 /* io_recv appends to the chunk, at most `most` bytes (0: as many as fit). */
 enum io_result io_recv(struct io *io, struct chunk *c, size_t most);
@@ -83,6 +98,8 @@ out_add(struct out *o, const void *data, size_t n)
 	return true;
 }
 
+/* out_advance takes n sent bytes off the front. */
+void out_advance(struct out *o, size_t n);
 /* out_flush sends all that the socket takes; IO_OK when nothing is left. */
 enum io_result out_flush(struct io *io, struct out *o);
 

@@ -6,33 +6,54 @@
 
 #include "base/log.h"
 #include "proxy/stats.h"
+#include "proxy/tls_client.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 void
-rules_holder_swap(struct rules_holder *h, struct rules *rules)
+rules_holder_swap(struct rules_holder *h, struct rules *rules,
+		  struct tls_clients *tls)
 {
+	struct tls_clients *old_tls;
 	struct rules *old;
 
 	pthread_mutex_lock(&h->lock);
 	old = h->current;
+	old_tls = h->tls;
 	h->current = rules;
+	h->tls = tls;
 	atomic_fetch_add(&h->generation, 1);
 	pthread_mutex_unlock(&h->lock);
 	rules_unref(&old);
+	tls_clients_unref(&old_tls);
 }
 
 struct rules *
-rules_holder_get(struct rules_holder *h, uint64_t *generation)
+rules_holder_get(struct rules_holder *h)
 {
 	struct rules *r;
 
 	pthread_mutex_lock(&h->lock);
 	r = rules_ref(h->current);
-	if (generation)
-		*generation = atomic_load(&h->generation);
 	pthread_mutex_unlock(&h->lock);
 	return r;
+}
+
+void
+rules_holder_fini(struct rules_holder *h)
+{
+	rules_unref(&h->current);
+	tls_clients_unref(&h->tls);
+}
+
+static void
+lease_take(struct lease *l, struct rules_holder *h, uint64_t *generation)
+{
+	pthread_mutex_lock(&h->lock);
+	l->rules = rules_ref(h->current);
+	l->tls = tls_clients_ref(h->tls);
+	*generation = atomic_load(&h->generation);
+	pthread_mutex_unlock(&h->lock);
 }
 
 static void
@@ -45,6 +66,7 @@ lease_free(struct lease *l)
 	free(l->pools);
 	free(l->stats);
 	rules_unref(&l->rules);
+	tls_clients_unref(&l->tls);
 	free(l);
 }
 
@@ -58,7 +80,8 @@ lease_pools(struct worker *w, struct lease *l, const struct rules_target *t)
 		return -1;
 	l->pools[t->index] = list;
 	for (i = 0; i < t->address_count; i++) {
-		list[i] = pool_find(w, &t->addresses[i]);
+		list[i] = pool_find(w, &t->addresses[i],
+				    tls_clients_at(l->tls, t->index));
 		if (!list[i])
 			return -1;
 	}
@@ -96,7 +119,7 @@ lease_refresh(struct worker *w)
 	l = calloc(1, sizeof(*l));
 	if (!l)
 		return;		/* the old rules go on; tried again */
-	l->rules = rules_holder_get(h, &w->rules_generation);
+	lease_take(l, h, &w->rules_generation);
 	if (lease_fill(w, l)) {
 		log_error("rules.no-memory", "worker %u keeps the old rules",
 			  w->index);

@@ -13,26 +13,30 @@
 
 struct pool;
 struct rule_stats;
+struct tls_clients;
 struct worker;
 
 /* The process's newest rules; workers look at the generation only. */
 struct rules_holder {
 	pthread_mutex_t lock;
 	struct rules *current;		/* one reference */
+	struct tls_clients *tls;	/* of its targets; one reference */
 	_Atomic uint64_t generation;
 };
 
-/* rules_holder_swap takes the reference of `rules`. Any thread. */
-void rules_holder_swap(struct rules_holder *h, struct rules *rules);
+/* rules_holder_swap takes the references of `rules` and `tls`. Any thread. */
+void rules_holder_swap(struct rules_holder *h, struct rules *rules,
+		       struct tls_clients *tls);
 /* rules_holder_get returns a reference of the caller's own. */
-struct rules *rules_holder_get(struct rules_holder *h,
-			       uint64_t *generation);
+struct rules *rules_holder_get(struct rules_holder *h);
+void rules_holder_fini(struct rules_holder *h);
 
 /* One worker's view of one rule set. It is given back through the worker's
  * journal queue: records pushed before may still point into the rules. */
 struct lease {
 	struct journal_item item;
 	struct rules *rules;
+	struct tls_clients *tls;
 	unsigned exchanges;		/* running under these rules */
 	struct pool ***pools;		/* [target index][address] */
 	struct rule_stats **stats;	/* [rule index] */

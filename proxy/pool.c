@@ -5,26 +5,50 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/tls_client.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
 #define SHUN_MS 2000u		/* an address that cannot be reached */
 
+static void
+pool_free(struct pool *p)
+{
+	tls_client_session_free(&p->session);
+	tls_client_unref(&p->tls);
+	free((char *)p->address.text);
+	free((char *)p->address.host);
+	free(p);
+}
+
+/* A connection that was verified as one host, or with one certificate, is
+ * never used for another. */
+static bool
+pool_is(const struct pool *p, const struct rules_address *a,
+	const struct tls_client *tls)
+{
+	return p->tls == tls && !strcmp(p->address.text, a->text) &&
+	       (!tls || !strcmp(p->address.host, a->host));
+}
+
 struct pool *
-pool_find(struct worker *w, const struct rules_address *a)
+pool_find(struct worker *w, const struct rules_address *a,
+	  struct tls_client *tls)
 {
 	struct pool *p;
 
 	for (p = w->pools; p; p = p->next)
-		if (!strcmp(p->address.text, a->text))
+		if (pool_is(p, a, tls))
 			return p;
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return NULL;
 	p->address = *a;
 	p->address.text = strdup(a->text);
-	if (!p->address.text) {
-		free(p);
+	p->address.host = strdup(a->host);
+	p->tls = tls_client_ref(tls);
+	if (!p->address.text || !p->address.host) {
+		pool_free(p);
 		return NULL;
 	}
 	p->next = w->pools;
@@ -67,8 +91,7 @@ pool_fini(struct worker *w)
 	for (p = w->pools; p; p = next) {
 		next = p->next;
 		upstream_close_idle(p);
-		free((char *)p->address.text);
-		free(p);
+		pool_free(p);
 	}
 	w->pools = NULL;
 }

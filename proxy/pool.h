@@ -8,6 +8,8 @@
 
 #include "rules/rules.h"
 
+struct ssl_session_st;
+struct tls_client;
 struct upstream;
 struct worker;
 
@@ -17,11 +19,14 @@ struct pool {
 	struct upstream *idle;		/* newest first */
 	unsigned idle_count, busy;
 	uint64_t shunned_until_ms;	/* could not be reached */
+	struct tls_client *tls;		/* own reference; NULL: plain */
+	struct ssl_session_st *session;	/* to be resumed, or NULL */
 };
 
-/* pool_find returns the worker's pool of that address, made on first use;
- * NULL without memory. */
-struct pool *pool_find(struct worker *w, const struct rules_address *a);
+/* pool_find returns the worker's pool of that address under these TLS
+ * settings (NULL: plain), made on first use; NULL without memory. */
+struct pool *pool_find(struct worker *w, const struct rules_address *a,
+		       struct tls_client *tls);
 /* pool_pick: the least loaded of n pools, in turn when they are equal; those
  * that could not be reached a moment ago come last. */
 struct pool *pool_pick(struct worker *w, struct pool **pools, size_t n);

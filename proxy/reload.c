@@ -12,6 +12,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "proxy/run.h"
+#include "proxy/tls_client.h"
 
 static struct rules *
 load(const struct run *r, struct error *err)
@@ -41,17 +42,39 @@ announce(const struct rules *rules)
 			 words[u->durability_safe],
 			 words[u->durability_unsafe]);
 	}
+	for (i = 0; i < rules->target_count; i++)
+		if (rules->targets[i].tls && !rules->targets[i].tls->verify)
+			log_warn("rules.tls-not-verified",
+				 "target \"%s\" has \"verify\": false: "
+				 "whoever answers there is believed",
+				 rules->targets[i].name);
+}
+
+/* A set of rules and the contexts of its TLS targets, or nothing. */
+static struct rules *
+load_with_tls(const struct run *r, struct tls_clients **tls,
+	      struct error *err)
+{
+	struct rules *rules = load(r, err);
+
+	if (!rules)
+		return NULL;
+	/* Only this thread swaps them: what is there now stays. */
+	*tls = tls_clients_new(rules, r->proxy.rules.tls, err);
+	if (!*tls)
+		rules_unref(&rules);
+	return rules;
 }
 
 static void
-adopt(struct run *r, struct rules *rules)
+adopt(struct run *r, struct rules *rules, struct tls_clients *tls)
 {
 	announce(rules);
 	pthread_mutex_lock(&r->reload_lock);
 	r->rules_loaded_us = clock_wall_us();
 	r->rules_error[0] = '\0';
 	pthread_mutex_unlock(&r->reload_lock);
-	rules_holder_swap(&r->proxy.rules, rules);
+	rules_holder_swap(&r->proxy.rules, rules, tls);
 }
 
 int
@@ -59,7 +82,8 @@ reload_first(struct run *r)
 {
 	struct error err = { 0 };
 	char text[ERROR_TEXT_MAX + 300];
-	struct rules *rules = load(r, &err);
+	struct tls_clients *tls;
+	struct rules *rules = load_with_tls(r, &tls, &err);
 
 	if (!rules) {
 		fprintf(stderr, "matapalo: %s\n",
@@ -67,7 +91,7 @@ reload_first(struct run *r)
 				     sizeof(text)));
 		return -1;
 	}
-	adopt(r, rules);
+	adopt(r, rules, tls);
 	return 0;
 }
 
@@ -76,12 +100,13 @@ reload_rules(struct run *r)
 {
 	struct error err = { 0 };
 	char text[ERROR_TEXT_MAX + 300];
+	struct tls_clients *tls;
 	struct rules *rules;
 	unsigned i;
 
 	if (!r->settings->rules)
 		return;
-	rules = load(r, &err);
+	rules = load_with_tls(r, &tls, &err);
 	if (!rules) {
 		error_format(&err, r->settings->rules, text, sizeof(text));
 		counter_inc(COUNTER_RULES_REFUSED);
@@ -92,7 +117,7 @@ reload_rules(struct run *r)
 		pthread_mutex_unlock(&r->reload_lock);
 		return;
 	}
-	adopt(r, rules);
+	adopt(r, rules, tls);
 	counter_inc(COUNTER_RULES_RELOADED);
 	for (i = 0; i < r->worker_count; i++)
 		worker_wake(&r->workers[i]);
@@ -220,7 +245,7 @@ publish_adapters(struct run *r, const struct rules *rules)
 void
 reload_publish(struct run *r)
 {
-	struct rules *rules = rules_holder_get(&r->proxy.rules, NULL);
+	struct rules *rules = rules_holder_get(&r->proxy.rules);
 
 	bus_set_redact(r->proxy.bus, &rules->redact);
 	publish_shadow(r, rules);

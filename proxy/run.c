@@ -309,7 +309,7 @@ stop_all(struct run *r)
 		worker_fini(&r->workers[i]);
 	free(r->workers);
 	stats_free(&r->proxy.stats);
-	rules_unref(&r->proxy.rules.current);
+	rules_holder_fini(&r->proxy.rules);
 }
 
 static int

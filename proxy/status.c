@@ -49,7 +49,7 @@ write_rule(struct run *r, struct json *j, const struct rules_rule *u)
 static void
 write_rules(struct run *r, struct json *j)
 {
-	struct rules *rules = rules_holder_get(&r->proxy.rules, NULL);
+	struct rules *rules = rules_holder_get(&r->proxy.rules);
 	char text[CLOCK_RFC3339_SIZE], hash[20];
 	size_t i;
 

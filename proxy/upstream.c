@@ -13,6 +13,8 @@
 #include "base/counter.h"
 #include "base/invariant.h"
 #include "proxy/exchange.h"
+#include "proxy/tls.h"
+#include "proxy/tls_client.h"
 #include "proxy/worker.h"
 
 #define IDLE_MAX 256u		/* kept per address */
@@ -42,6 +44,16 @@ upstream_close(struct upstream *up)
 	io_close(up->worker, &up->io);
 }
 
+/* What the server said behind its answer must not become the next one. The
+ * last read did not always empty the socket. */
+static bool
+is_quiet(struct upstream *up)
+{
+	if (up->io.readable && io_is_silent(&up->io))
+		up->io.readable = false;
+	return !up->io.readable;
+}
+
 /* An idle connection that says anything is of no more use. */
 static void
 upstream_ready(struct io *io)
@@ -50,7 +62,7 @@ upstream_ready(struct io *io)
 
 	if (up->exchange) {
 		exchange_run(up->exchange);
-	} else if (io->readable || io->broken || io->peer_done) {
+	} else if (io->broken || io->peer_done || !is_quiet(up)) {
 		idle_remove(up);
 		upstream_close(up);
 	}
@@ -83,6 +95,7 @@ upstream_open(struct worker *w, struct pool *pool)
 	up->io.ready = upstream_ready;
 	up->io.free_fn = upstream_free;
 	up->timer.fire = upstream_expired;
+	up->connecting = pool->tls != NULL;
 	up->io.fd = socket(sa->sa_family,
 			   SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (up->io.fd < 0)
@@ -108,27 +121,6 @@ fail:
 	return NULL;
 }
 
-/* For requests that must not be sent twice: has the server closed? One
- * system call narrows the race that nobody can close (RFC 9110 9.2.2). */
-static bool
-upstream_is_alive(struct upstream *up)
-{
-	char c;
-
-	return recv(up->io.fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-	       (errno == EAGAIN || errno == EWOULDBLOCK);
-}
-
-/* What the server said behind its answer must not become the next one. The
- * last read did not always empty the socket. */
-static bool
-is_quiet(struct upstream *up)
-{
-	if (up->io.readable && upstream_is_alive(up))
-		up->io.readable = false;
-	return !up->io.readable;
-}
-
 static struct upstream *
 idle_pop(struct pool *pool, enum upstream_want want)
 {
@@ -138,7 +130,9 @@ idle_pop(struct pool *pool, enum upstream_want want)
 		return NULL;
 	while ((up = pool->idle) != NULL) {
 		idle_remove(up);
-		if (want == UPSTREAM_ANY || upstream_is_alive(up))
+		/* For requests that must not be sent twice: one system call
+		 * narrows the race that nobody can close (RFC 9110 9.2.2). */
+		if (want == UPSTREAM_ANY || io_is_silent(&up->io))
 			return up;
 		upstream_close(up);
 	}
@@ -164,6 +158,20 @@ upstream_take(struct worker *w, struct pool *pool, enum upstream_want want,
 	return up;
 }
 
+enum io_result
+upstream_secure(struct upstream *up)
+{
+	struct pool *pool = up->pool;
+
+	if (!pool->tls)
+		return IO_OK;
+	if (!io_is_tls(&up->io) &&
+	    tls_client_attach(pool->tls, up->worker, &up->io,
+			      pool->address.host, &pool->session))
+		return IO_BROKEN;
+	return tls_handshake(&up->io);
+}
+
 void
 upstream_close_idle(struct pool *pool)
 {
@@ -182,7 +190,8 @@ upstream_keep(struct upstream **upp)
 	struct pool *pool = up->pool;
 
 	if (pool->idle_count >= IDLE_MAX || up->io.peer_done ||
-	    up->io.broken || up->worker->draining || !is_quiet(up)) {
+	    up->io.broken || up->worker->draining || !is_quiet(up) ||
+	    (io_is_tls(&up->io) && !tls_is_drained(&up->io))) {
 		upstream_drop(upp);
 		return;
 	}

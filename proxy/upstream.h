@@ -30,6 +30,9 @@ struct upstream {
 enum upstream_want { UPSTREAM_ANY, UPSTREAM_PROBED, UPSTREAM_FRESH };
 struct upstream *upstream_take(struct worker *w, struct pool *pool,
 			       enum upstream_want want, struct exchange *ex);
+/* upstream_secure goes on with TLS on a connected socket; IO_OK when requests
+ * may be sent, at once where the target is plain. */
+MUST_CHECK enum io_result upstream_secure(struct upstream *up);
 /* upstream_keep puts a clean connection back; upstream_drop closes it. Both
  * clear the pointer. */
 void upstream_keep(struct upstream **up);

@@ -19,6 +19,7 @@
 #include "proxy/exchange.h"
 #include "proxy/listen.h"
 #include "proxy/steps.h"
+#include "proxy/tls.h"
 #include "proxy/upstream.h"
 
 #define EVENTS_MAX 256
@@ -411,6 +412,7 @@ worker_fini(struct worker *w)
 		w->spare = ex->next;
 		free(ex);
 	}
+	tls_buffers_free(&w->tls);
 	chunk_pool_fini(&w->chunks);
 	record_pool_fini(&w->records);
 	close(w->wake.fd);

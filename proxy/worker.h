@@ -27,6 +27,7 @@ struct exchange;
 struct listen_facts;
 struct listener;
 struct pool;
+struct tls_buffers;
 
 /* What all workers see of the process. Read-only once they run, but for
  * rules and its generation (lease.h) and stopping. */
@@ -75,6 +76,7 @@ struct worker {
 	int64_t date_s;
 	bool draining;
 	uint64_t random;		/* state of worker_random */
+	struct tls_buffers *tls;	/* NULL before the first TLS */
 };
 
 MUST_CHECK int worker_init(struct worker *w, struct proxy *p, unsigned index,

@@ -131,10 +131,29 @@ lint_targets(const struct rules *r, struct buf *out)
 	return found;
 }
 
+static size_t
+lint_tls(const struct rules *r, struct buf *out)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < r->target_count; i++) {
+		const struct rules_target *t = &r->targets[i];
+
+		if (!t->tls || t->tls->verify)
+			continue;
+		buf_printf(out, "line %d: target \"%s\" has \"verify\": "
+			   "false: whoever answers there is believed, and may "
+			   "read and change everything\n",
+			   r->index->target_lines[i], t->name);
+		found++;
+	}
+	return found;
+}
+
 size_t
 rules_lint(const struct rules *r, struct buf *out)
 {
-	size_t found = lint_targets(r, out);
+	size_t found = lint_targets(r, out) + lint_tls(r, out);
 
 	for (size_t i = 0; i < r->index->entry_count; i++) {
 		found += lint_share(&r->index->entries[i], out);

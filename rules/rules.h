@@ -34,6 +34,24 @@ struct rules_address {
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 	const char *text;	/* "127.0.0.1:3000" or "unix:/path" */
+	const char *host;	/* of its URL; "" for a Unix socket */
+};
+
+enum rules_tls_version { RULES_TLS_1_2, RULES_TLS_1_3 };
+
+/* A file that was read when the rules were; path NULL: not given. */
+struct rules_file {
+	const char *path;
+	struct span text;	/* NUL-terminated too */
+};
+
+/* TLS towards a target. */
+struct rules_tls {
+	bool verify;
+	enum rules_tls_version min_version;
+	const char *server_name;	/* NULL: the host of the URL */
+	struct rules_file ca;		/* not given: the system's */
+	struct rules_file certificate, key;
 };
 
 struct rules_target {
@@ -45,6 +63,7 @@ struct rules_target {
 	size_t address_count;
 	const char *base_path;		/* path prefix of the URL, "" if none */
 	const char *url;		/* first URL as written, no userinfo */
+	const struct rules_tls *tls;	/* NULL: plain */
 	unsigned connect_ms, head_ms, idle_ms, total_ms;	/* 0: none */
 	/* command */
 	const char *command;		/* event type */

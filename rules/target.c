@@ -5,11 +5,13 @@
 
 #include "rules/index.h"
 #include "rules/keys.h"
+#include "rules/tls.h"
 #include "rules/url.h"
 
 static int
 load_one_url(struct rules_load *l, const struct rules_node *at,
-	     struct rules_target *t, struct rules_address *list)
+	     struct rules_target *t, struct rules_address *list,
+	     enum url_scheme *scheme)
 {
 	const char *text = json_string_value(at->value);
 	struct url url;
@@ -23,7 +25,11 @@ load_one_url(struct rules_load *l, const struct rules_node *at,
 		t->base_path = load_copy_n(l, url.base, url.base_len);
 		if (!t->url || !t->base_path)
 			return -1;
+		*scheme = url.scheme;
 	}
+	if (url.scheme != *scheme)
+		return load_fail(l, at, "the addresses of a target are all "
+				 "\"https://\" or none of them is");
 	if (!span_is((struct span){ url.base, url.base_len }, t->base_path))
 		return load_fail(l, at, "all addresses of a target have the "
 				 "same path, and the first one's is \"%s\"",
@@ -33,13 +39,13 @@ load_one_url(struct rules_load *l, const struct rules_node *at,
 
 static int
 load_urls(struct rules_load *l, const struct rules_node *urls,
-	  struct rules_target *t)
+	  struct rules_target *t, enum url_scheme *scheme)
 {
 	struct rules_address list[URL_ADDRESSES_MAX];
 	size_t n = json_array_size(urls->value);
 
 	if (!json_is_array(urls->value)) {
-		if (load_one_url(l, urls, t, list) < 0)
+		if (load_one_url(l, urls, t, list, scheme) < 0)
 			return -1;
 	} else if (n == 0) {
 		return load_fail(l, urls, "an empty list: write at least one "
@@ -48,7 +54,7 @@ load_urls(struct rules_load *l, const struct rules_node *urls,
 	for (size_t i = 0; i < n; i++) {
 		struct rules_node url = keys_item(urls, i);
 
-		if (load_one_url(l, &url, t, list) < 0)
+		if (load_one_url(l, &url, t, list, scheme) < 0)
 			return -1;
 	}
 	t->addresses = load_alloc(l, t->address_count, sizeof(*list));
@@ -169,6 +175,7 @@ static int
 load_target(struct rules_load *l, const struct rules_node *node,
 	    struct rules_target *t)
 {
+	enum url_scheme scheme = URL_PLAIN;
 	struct rules_node at;
 
 	t->name = load_copy(l, node->key);
@@ -177,7 +184,8 @@ load_target(struct rules_load *l, const struct rules_node *node,
 	if (keys_get(node, KEY_TARGET_COMMAND, &at)) {
 		if (refuse_other_kind(l, node, KEY_TARGET_URL, "command") < 0 ||
 		    refuse_other_kind(l, node, KEY_TARGET_TIMEOUT,
-				      "command") < 0)
+				      "command") < 0 ||
+		    refuse_other_kind(l, node, KEY_TARGET_TLS, "command") < 0)
 			return -1;
 		return load_command(l, node, &at, t);
 	}
@@ -185,7 +193,8 @@ load_target(struct rules_load *l, const struct rules_node *node,
 		return load_fail(l, node, "a target has either \"url\" or "
 				 "\"command\"");
 	if (refuse_other_kind(l, node, KEY_TARGET_REPLY_WITHIN, "url") < 0 ||
-	    load_urls(l, &at, t) < 0)
+	    load_urls(l, &at, t, &scheme) < 0 ||
+	    tls_load(l, node, scheme, &t->tls) < 0)
 		return -1;
 	return load_timeout(l, node, t);
 }

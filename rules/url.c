@@ -102,7 +102,8 @@ parse_authority(struct rules_load *l, const struct rules_node *at,
 	if ((size_t)(host_end - host) >= sizeof(out->host))
 		return load_fail(l, at, "the host is too long");
 	memcpy(out->host, host, (size_t)(host_end - host));
-	memcpy(out->port, "80", sizeof("80"));
+	snprintf(out->port, sizeof(out->port), "%s",
+		 out->scheme == URL_TLS ? "443" : "80");
 	if (port == end)
 		return 0;
 	if (*port != ':')
@@ -138,14 +139,12 @@ url_parse(struct rules_load *l, const struct rules_node *at,
 		return parse_socket(l, at, s + strlen("http+unix://"), out);
 	if (begins(s, "unix:"))
 		return parse_socket(l, at, s + strlen("unix:"), out);
-	if (begins(s, "https:"))
-		return load_fail(l, at, "TLS upstreams are not supported by "
-				 "this version: use \"http://\"");
-	if (!begins(s, "http://"))
+	out->scheme = begins(s, "https://") ? URL_TLS : URL_PLAIN;
+	if (out->scheme == URL_PLAIN && !begins(s, "http://"))
 		return load_fail(l, at, "\"%s\" is not a URL such as "
 				 "\"http://127.0.0.1:3000\" or "
 				 "\"unix:/run/shop.sock\"", text);
-	s += strlen("http://");
+	s = strstr(s, "//") + 2;
 	len = strcspn(s, "/");
 	if (parse_authority(l, at, s, len, out) < 0)
 		return -1;
@@ -161,12 +160,13 @@ fail_full(struct rules_load *l, const struct rules_node *at)
 
 static int
 add_address(struct rules_load *l, const struct sockaddr *addr, socklen_t len,
-	    const char *text, struct rules_address *out)
+	    const char *text, const char *host, struct rules_address *out)
 {
 	memcpy(&out->addr, addr, len);
 	out->addr_len = len;
 	out->text = load_copy(l, text);
-	return out->text ? 0 : -1;
+	out->host = load_copy(l, host);
+	return out->text && out->host ? 0 : -1;
 }
 
 static int
@@ -181,14 +181,14 @@ resolve_socket(struct rules_load *l, const struct rules_node *at,
 		return fail_full(l, at);
 	memcpy(un.sun_path, url->socket_path, strlen(url->socket_path) + 1);
 	snprintf(text, sizeof(text), "unix:%s", url->socket_path);
-	return add_address(l, (struct sockaddr *)&un, sizeof(un), text,
+	return add_address(l, (struct sockaddr *)&un, sizeof(un), text, "",
 			   &list[(*count)++]);
 }
 
 static int
 add_found(struct rules_load *l, const struct rules_node *at,
-	  const struct addrinfo *ai, struct rules_address *list,
-	  size_t *count)
+	  const struct addrinfo *ai, const struct url *url,
+	  struct rules_address *list, size_t *count)
 {
 	char host[INET6_ADDRSTRLEN + 16], port[8], text[sizeof(host) + 16];
 
@@ -199,7 +199,7 @@ add_found(struct rules_load *l, const struct rules_node *at,
 		return load_fail(l, at, "an address cannot be written down");
 	snprintf(text, sizeof(text),
 		 ai->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-	return add_address(l, ai->ai_addr, ai->ai_addrlen, text,
+	return add_address(l, ai->ai_addr, ai->ai_addrlen, text, url->host,
 			   &list[(*count)++]);
 }
 
@@ -231,7 +231,7 @@ url_resolve(struct rules_load *l, const struct rules_node *at,
 	for (const struct addrinfo *ai = found; ai && result == 0;
 	     ai = ai->ai_next)
 		if (ai->ai_family == family)
-			result = add_found(l, at, ai, list, count);
+			result = add_found(l, at, ai, url, list, count);
 	freeaddrinfo(found);
 	return result;
 }

@@ -7,12 +7,15 @@
 
 #define URL_ADDRESSES_MAX 64
 
+enum url_scheme { URL_PLAIN, URL_TLS };
+
 /* What one URL says, before names are looked up. */
 struct url {
 	char host[256], port[6];	/* host "" for a Unix socket */
 	const char *socket_path;	/* lent from the text, or NULL */
 	const char *base;		/* lent: "/base" or "" */
 	size_t base_len;
+	enum url_scheme scheme;
 };
 
 int url_parse(struct rules_load *l, const struct rules_node *at,

@@ -15,6 +15,7 @@ HOMES = {
     "curl/": "outbound",
     "llhttp.h": "proxy",
     "sys/epoll.h": "proxy",
+    "openssl/": "proxy",
     "check.h": "tests",
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

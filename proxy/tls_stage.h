@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside tls*.c: a connection's state, and OpenSSL's way to its socket. */
+#ifndef PROXY_TLS_STAGE_H
+#define PROXY_TLS_STAGE_H
+
+#include <openssl/bio.h>
+#include <openssl/ssl.h>
+
+#include "proxy/tls.h"
+
+#define TLS_RECORD_BYTES 16384u
+#define TLS_PIECE_BYTES (4u * TLS_RECORD_BYTES)	/* encrypted before a send */
+#define TLS_STAGED_MOST (TLS_PIECE_BYTES + TLS_RECORD_BYTES / 2)
+#define TLS_STAGE_BYTES (TLS_PIECE_BYTES + TLS_RECORD_BYTES)
+
+/* Ciphertext of the connection that is being worked on, and a record's worth
+ * of plain runs that are to go together. */
+struct tls_buffers {
+	BIO_METHOD *method;
+	const struct tls *owner;	/* NULL between calls */
+	uint64_t log_second;
+	unsigned log_lines;		/* in that second */
+	size_t in_at, in_end, in_want, out_end;
+	char in[TLS_STAGE_BYTES], out[TLS_STAGE_BYTES];
+	char gather[TLS_RECORD_BYTES];
+};
+
+/* Ciphertext that waits between two calls. */
+struct tls_rest {
+	char *data;
+	size_t at, end;
+};
+
+struct tls {
+	SSL *ssl;
+	struct io *io;
+	struct tls_buffers *shared;
+	struct tls_rest unread, unsent;
+	SSL_SESSION **session;		/* where the next one is kept */
+	const char *reason;		/* of the failure; static text */
+	enum io_result end;		/* IO_OK: not yet */
+	bool readable, writable;	/* the socket, not the stream */
+	bool eof;			/* FIN was read */
+	bool open;			/* the handshake is done */
+};
+
+/* Every call into OpenSSL stands between enter and leave: enter makes the
+ * connection the one whose bytes are staged (`room` is how many plain bytes
+ * can be taken), leave sends and saves what is left. */
+void tls_enter(struct tls *t, size_t room);
+void tls_leave(struct tls *t);
+void tls_rest_drop(struct tls_rest *r);
+
+#endif

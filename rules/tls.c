@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads "tls" of a target: its files are read here, once, so that no worker
+ * ever waits for a disk. What is in them is judged where OpenSSL is at home,
+ * in proxy/; that they are there and are PEM is known now. */
+#include "rules/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "rules/keys.h"
+
+#define FILE_LIMIT_BYTES ((size_t)2 << 20)
+
+/* A path is relative to the rules file, wherever matapalo was started. */
+static const char *
+resolve_path(struct rules_load *l, const char *path)
+{
+	const char *file = l->rules->path;
+	const char *slash = file ? strrchr(file, '/') : NULL;
+	char full[4096];
+
+	if (*path == '/' || !slash)
+		return load_copy(l, path);
+	snprintf(full, sizeof(full), "%.*s/%s", (int)(slash - file), file,
+		 path);
+	return load_copy(l, full);
+}
+
+static int
+read_into(int fd, char *to, size_t size)
+{
+	size_t have = 0;
+
+	while (have < size) {
+		ssize_t n = read(fd, to + have, size - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	return have == size ? 0 : -1;
+}
+
+static int
+read_text(struct rules_load *l, const struct rules_node *at, int fd,
+	  struct rules_file *out)
+{
+	struct stat st;
+	char *text;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return load_fail(l, at, "%s is not a regular file", out->path);
+	if ((size_t)st.st_size > FILE_LIMIT_BYTES)
+		return load_fail(l, at, "%s is larger than %zu MiB", out->path,
+				 FILE_LIMIT_BYTES >> 20);
+	text = load_alloc(l, (size_t)st.st_size + 1, 1);
+	if (!text)
+		return -1;
+	if (read_into(fd, text, (size_t)st.st_size))
+		return load_fail(l, at, "%s cannot be read: %s", out->path,
+				 strerror(errno));
+	out->text = (struct span){ text, (size_t)st.st_size };
+	return 0;
+}
+
+/* A text that is no PEM at all is a slip that `matapalo check` can see. */
+static int
+check_pem(struct rules_load *l, const struct rules_node *at,
+	  const struct rules_file *f, const char *what)
+{
+	if (strstr(f->text.at, "-----BEGIN ") && strstr(f->text.at, what))
+		return 0;
+	return load_fail(l, at, "%s holds no PEM block of a %s", f->path,
+			 strcmp(what, "CERTIFICATE") ? "private key" :
+						       "certificate");
+}
+
+static int
+load_file(struct rules_load *l, const struct rules_node *node, enum key k,
+	  const char *what, struct rules_file *out)
+{
+	struct rules_node at;
+	int fd, result;
+
+	if (!keys_get(node, k, &at))
+		return 0;
+	out->path = resolve_path(l, json_string_value(at.value));
+	if (!out->path)
+		return -1;
+	fd = open(out->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return load_fail(l, &at, "%s cannot be opened: %s", out->path,
+				 strerror(errno));
+	result = read_text(l, &at, fd, out);
+	close(fd);
+	return result ? result : check_pem(l, &at, out, what);
+}
+
+/* The key may stand in the certificate's own file. */
+static int
+load_key(struct rules_load *l, const struct rules_node *node,
+	 struct rules_tls *tls)
+{
+	struct rules_node at;
+
+	if (keys_get(node, KEY_TLS_KEY, &at) && !tls->certificate.path)
+		return load_fail_key(l, &at, "is the key of a \"certificate\", "
+				     "which is missing");
+	if (load_file(l, node, KEY_TLS_KEY, "PRIVATE KEY", &tls->key) < 0)
+		return -1;
+	if (tls->key.path || !tls->certificate.path)
+		return 0;
+	tls->key = tls->certificate;
+	if (strstr(tls->key.text.at, "PRIVATE KEY"))
+		return 0;
+	keys_get(node, KEY_TLS_CERTIFICATE, &at);
+	return load_fail(l, &at, "%s holds no private key: name its file "
+			 "as \"key\"", tls->key.path);
+}
+
+static int
+load_name(struct rules_load *l, const struct rules_node *node,
+	  struct rules_tls *tls)
+{
+	struct rules_node at;
+	const char *s;
+
+	if (!keys_get(node, KEY_TLS_SERVER_NAME, &at))
+		return 0;
+	s = json_string_value(at.value);
+	if (!*s || strlen(s) > 253 ||
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		      "0123456789.-_:") < strlen(s))
+		return load_fail(l, &at, "\"%s\" is neither a host name nor "
+				 "an address", s);
+	tls->server_name = load_copy(l, s);
+	return tls->server_name ? 0 : -1;
+}
+
+static int
+load_members(struct rules_load *l, const struct rules_node *node,
+	     struct rules_tls *tls)
+{
+	static const char *const versions[] = { "1.2", "1.3" };
+	struct rules_node at;
+	size_t version;
+
+	if (keys_get(node, KEY_TLS_VERIFY, &at))
+		tls->verify = json_is_true(at.value);
+	if (keys_choice(l, node, KEY_TLS_MIN_VERSION, versions,
+			ARRAY_SIZE(versions), &version) < 0)
+		return -1;
+	tls->min_version = (enum rules_tls_version)version;
+	if (load_name(l, node, tls) < 0 ||
+	    load_file(l, node, KEY_TLS_CA, "CERTIFICATE", &tls->ca) < 0 ||
+	    load_file(l, node, KEY_TLS_CERTIFICATE, "CERTIFICATE",
+		      &tls->certificate) < 0)
+		return -1;
+	return load_key(l, node, tls);
+}
+
+int
+tls_load(struct rules_load *l, const struct rules_node *target,
+	 enum url_scheme scheme, const struct rules_tls **out)
+{
+	struct rules_node at = { .value = NULL };
+	bool given = keys_get(target, KEY_TARGET_TLS, &at);
+	struct rules_tls *tls;
+
+	*out = NULL;
+	if (scheme == URL_PLAIN)
+		return given ? load_fail_key(l, &at, "has no meaning without "
+					     "TLS: write \"https://\" in "
+					     "\"url\", or remove it") : 0;
+	tls = load_alloc(l, 1, sizeof(*tls));
+	if (!tls)
+		return -1;
+	tls->verify = true;
+	*out = tls;
+	return load_members(l, &at, tls);
+}
