@@ -14,6 +14,7 @@
 #include "console/value.h"
 #include "proxy/exchange.h"
 #include "proxy/listen.h"
+#include "proxy/prelude.h"
 #include "proxy/worker.h"
 
 #define LINGER_MS 2000u
@@ -132,7 +133,9 @@ client_prelude(struct client *c)
 		enum io_result r = IO_BROKEN;
 
 		switch ((enum client_phase)c->phase) {
-		case CLIENT_PROXY_HEADER:	/* refused at the start */
+		case CLIENT_PROXY_HEADER:
+			r = prelude_proxy_header(c);
+			break;
 		case CLIENT_TLS_HANDSHAKE:
 		case CLIENT_HTTP:
 			break;
@@ -194,9 +197,8 @@ client_run(struct client *c)
 		exchange_run(c->exchange);
 		return;
 	}
-	if (c->phase != CLIENT_HTTP && !client_prelude(c))
-		return;
-	chunk = client_first_bytes(c);
+	chunk = c->phase == CLIENT_HTTP || client_prelude(c) ?
+			client_first_bytes(c) : NULL;
 	if (chunk)
 		client_begin(c, chunk);
 	else if (!c->closing && c->worker->draining)
@@ -249,8 +251,8 @@ client_drain(struct client *c)
 }
 
 /* A Unix socket's peer has no address: RFC 7239 6 calls it unknown. */
-static void
-set_peer(struct client *c, const struct network_address *peer)
+void
+client_set_peer(struct client *c, const struct network_address *peer)
 {
 	c->peer = *peer;
 	c->address_len = (uint8_t)network_text(peer, c->address);
@@ -282,7 +284,7 @@ client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer,
 	c->listen_flags = (uint8_t)at->flags;
 	c->local_port = at->port;
 	c->phase = (uint8_t)next_phase(at->flags, CLIENT_PROXY_HEADER);
-	set_peer(c, &address);
+	client_set_peer(c, &address);
 	if (peer->ss_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
 				 sizeof(one));

@@ -36,6 +36,7 @@ struct client {
 	uint8_t phase;			/* enum client_phase */
 	uint8_t listen_flags;		/* enum listen_flag of its address */
 	uint32_t served;
+	uint32_t header_left;		/* of the PROXY header, to skip */
 	bool trusted;			/* its word on forwarding counts */
 	uint8_t address_len;
 	uint16_t local_port;		/* that it came to; 0: Unix socket */
@@ -47,6 +48,8 @@ struct client {
 void client_accept(struct worker *w, int fd,
 		   const struct sockaddr_storage *peer,
 		   const struct listen_facts *at);
+/* client_set_peer: who the peer is, and whether it is trusted. */
+void client_set_peer(struct client *c, const struct network_address *peer);
 /* client_close ends the connection and a running exchange with it. */
 void client_close(struct client *c);
 /* client_exchange_ended: after the answer; keep says whether another request

@@ -210,10 +210,6 @@ proxy_listen(const char *text, unsigned sockets, struct listen_address *out,
 	if (value_listen(text, &l, err))
 		return -1;
 	out->facts.flags = l.flags;
-	if (l.flags & LISTEN_PROXY)
-		return error_set(err, "listen address %s: this build of "
-				 "matapalo reads no PROXY header; remove the "
-				 "option proxy", text);
 	if (l.flags & LISTEN_TLS)
 		return error_set(err, "listen address %s: this build of "
 				 "matapalo speaks no TLS; remove the option "
