@@ -7,6 +7,7 @@ import time
 
 import lib
 from lib import Client, fetch, make_request, pattern
+from faulty import Upstream, law, length_of, target_of
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 
@@ -18,51 +19,6 @@ def unix_client(path):
     client.socket.settimeout(20)
     client.socket.connect(path)
     return client
-
-
-class Upstream:
-    """Runs serve(connection, head) for each request head it receives; a
-    connection is a Client on the accepting side."""
-
-    def __init__(self, case, serve):
-        self.serve, self.heads = serve, []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.url = "http://127.0.0.1:%d" % self.port
-        threading.Thread(target=self.accept, daemon=True).start()
-        case.cleanups.append(self.listener.close)
-
-    def accept(self):
-        while True:
-            try:
-                accepted = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.run, args=(accepted,),
-                             daemon=True).start()
-
-    def run(self, accepted):
-        connection = Client.__new__(Client)
-        connection.socket, connection.buffer = accepted, b""
-        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            while True:
-                head = connection.until(b"\r\n\r\n").decode("latin-1")
-                self.heads.append(head)
-                self.serve(connection, head)
-        except (EOFError, OSError):
-            accepted.close()
-
-
-def target_of(head):
-    return head.split(" ", 2)[1]
-
-
-def length_of(head):
-    for line in head.lower().split("\r\n"):
-        if line.startswith("content-length:"):
-            return int(line.split(":")[1])
-    return 0
 
 
 def answer(connection, body):
@@ -356,18 +312,6 @@ def behind_a_buffer(case, matapalo):
                         make_request("GET", "/echo", fields=fields))
             case.equal(client.read().status, 200, "an upload")
             case.equal(client.read().status, 200, "55 KB of head behind it")
-
-
-def law(case, matapalo):
-    """Whatever happened: answered = recorded + dropped by reason."""
-    def holds():
-        m = matapalo.metrics()
-        dropped = sum(v for k, v in m.items()
-                      if k.startswith("matapalo_exchanges_dropped_total"))
-        return m["matapalo_exchanges_answered_total"] == \
-            m["matapalo_exchanges_recorded_total"] + dropped
-    lib.wait_for(holds, "answered = recorded + dropped")
-    case.check(True, "conservation")
 
 
 COMMAND = "edge.command.v1"
