@@ -9,7 +9,7 @@
  * (RFC 9110 7.6.1). */
 static const char *const not_forwarded[] = {
 	"Connection", "Keep-Alive", "TE", "Trailer", "Transfer-Encoding",
-	"Upgrade", "Content-Length", "Expect", "Host",
+	"Upgrade", "HTTP2-Settings", "Content-Length", "Expect", "Host",
 };
 
 /* What libcurl adds by itself unless told otherwise. */

@@ -206,7 +206,9 @@ response_room(struct exchange *ex)
 static enum flow
 forward_interim(struct exchange *ex)
 {
-	if (ex->response.ll.status_code == 101 || head_forward_interim(ex))
+	if (ex->response.ll.status_code == 101)
+		return tunnel_begin(ex);
+	if (head_forward_interim(ex))
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
 	(void)out_flush(&ex->client->io, &ex->to_client);
 	parse_init_response(&ex->response, &ex->arena);

@@ -269,7 +269,7 @@ add_answer_fields(struct exchange *ex)
 	if (ex->answer_rechunked)
 		put_str(&w, "Transfer-Encoding: chunked" CRLF);
 	hop_put_upgrade(ex, &w);
-	if (!ex->keep_alive)
+	if (!ex->keep_alive && ex->status != 101)
 		put_str(&w, "Connection: close" CRLF);
 	put_str(&w, CRLF);
 	return out_add(&ex->to_client, block, (size_t)(w.at - block)) ? 0 : -1;

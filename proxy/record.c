@@ -283,7 +283,7 @@ copy_route(struct bus_record *r, struct flat *flat,
 		r->command = span_of(ex->target->command);
 	if (ex->pool)
 		r->upstream = flat_copy(flat, span_of(ex->pool->address.text));
-	if (d->shadow)
+	if (d->shadow && ex->status != 101)	/* no copy of a tunnel */
 		r->shadow = span_of(d->shadow->name);
 	r->redact = &ex->lease->rules->redact;
 	r->strict = d->strict;

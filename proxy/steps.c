@@ -324,6 +324,14 @@ answer(struct exchange *ex)
 	return step_abort(ex);
 }
 
+/* ---- tunnel ---- */
+
+static enum flow
+tunnel(struct exchange *ex)
+{
+	return tunnel_step(ex);
+}
+
 /* ---- record ---- */
 
 /* The strict class fails closed: the client never sees a good answer whose
@@ -460,6 +468,7 @@ exchange_expired(struct exchange *ex)
 			(void)step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
 		break;
 	case STEP_ANSWER:
+	case STEP_TUNNEL:
 	case STEP_RELEASE:
 		(void)step_abort(ex);
 		break;

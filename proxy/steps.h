@@ -21,4 +21,9 @@ enum flow forward_failed(struct exchange *ex, enum problem p);
 /* forward_expired: the deadline has passed; who was it? */
 enum flow forward_expired(struct exchange *ex);
 
+/* tunnel.c */
+/* tunnel_begin: the upstream said 101. */
+enum flow tunnel_begin(struct exchange *ex);
+enum flow tunnel_step(struct exchange *ex);
+
 #endif
