@@ -130,6 +130,16 @@ on_body(llhttp_t *ll, const char *at, size_t n)
 	return 0;
 }
 
+/* Stops behind the line of the last chunk: trailers begin. */
+static int
+on_chunk_size(llhttp_t *ll)
+{
+	if (ll->content_length > 0)
+		return 0;
+	parse_of(ll)->last_byte = '\n';
+	return HPE_PAUSED;
+}
+
 static int
 on_message_end(llhttp_t *ll)
 {
@@ -145,6 +155,7 @@ static const llhttp_settings_t request_settings = {
 	.on_header_value_complete = on_value_end,
 	.on_headers_complete = on_head_end,
 	.on_body = on_body,
+	.on_chunk_header = on_chunk_size,
 	.on_message_complete = on_message_end,
 };
 
@@ -155,6 +166,7 @@ static const llhttp_settings_t response_settings = {
 	.on_header_value_complete = on_value_end,
 	.on_headers_complete = on_head_end,
 	.on_body = on_body,
+	.on_chunk_header = on_chunk_size,
 	.on_message_complete = on_message_end,
 };
 
@@ -250,10 +262,39 @@ parse_rebase(struct parse *p, const char *from, const char *to)
 	/* llhttp keeps the start of an open span only within one call. */
 }
 
+/* llhttp takes a lone LF for the end of the trailers. */
+static bool
+trailer_lines_end_well(struct parse *p, const char *at, const char *end)
+{
+	for (; at < end; at++) {
+		if ((*at == '\n') != (p->last_byte == '\r'))
+			return false;
+		p->last_byte = *at;
+	}
+	return true;
+}
+
+/* Leaves *from where the trailers begin in this piece, if they do. */
+static llhttp_errno_t
+execute_chunks(struct parse *p, const char *data, size_t n,
+	       const char **from)
+{
+	bool had_begun = p->last_byte;
+	llhttp_errno_t e = llhttp_execute(&p->ll, data, n);
+
+	*from = data;
+	if (e != HPE_PAUSED || p->message_done || had_begun)
+		return e;
+	*from = llhttp_get_error_pos(&p->ll);
+	llhttp_resume(&p->ll);
+	return llhttp_execute(&p->ll, *from, (size_t)(data + n - *from));
+}
+
 enum parse_result
 parse_chunked(struct parse *p, char *data, size_t n, size_t *used,
 	      size_t *body_len)
 {
+	const char *trailers;
 	llhttp_errno_t e;
 
 	INVARIANT(p->head_done);
@@ -262,17 +303,17 @@ parse_chunked(struct parse *p, char *data, size_t n, size_t *used,
 	p->body_to = data;
 	p->body_len = 0;
 	trailer_buffer_begins(p, data);
-	e = llhttp_execute(&p->ll, data, n);
+	e = execute_chunks(p, data, n, &trailers);
 	trailer_buffer_ends(p, data + n);
 	*used = n;
 	*body_len = p->body_len;
-	if (e == HPE_OK)
-		return PARSE_MORE;
-	if (e == HPE_PAUSED && p->message_done) {
+	if (e == HPE_PAUSED && p->message_done)
 		*used = (size_t)(llhttp_get_error_pos(&p->ll) - data);
-		return PARSE_DONE;
-	}
-	return PARSE_BAD;
+	else if (e != HPE_OK)
+		return PARSE_BAD;
+	if (p->last_byte && !trailer_lines_end_well(p, trailers, data + *used))
+		return PARSE_BAD;
+	return p->message_done ? PARSE_DONE : PARSE_MORE;
 }
 
 static bool

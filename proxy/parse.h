@@ -51,6 +51,7 @@ struct parse {
 	char *body_to;		/* where decoded chunk data is gathered */
 	size_t body_len;
 	struct trailers trailers;
+	char last_byte;			/* of the trailers; 0: not there yet */
 };
 
 void parse_init_request(struct parse *p, struct arena *a);
