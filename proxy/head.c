@@ -188,7 +188,10 @@ request_withholds(const struct exchange *ex, bool own_host)
 		set |= FIELD_BIT(FIELD_HOST);
 	if (ex->hop.limited)
 		set |= FIELD_BIT(FIELD_MAX_FORWARDS);
-	if (ex->request.ll.http_minor == 0)	/* has no expectations */
+	/* HTTP/1.0 has no expectations, and without a body there is nothing
+	 * to expect (RFC 9110 10.1.1): some origins wait for one forever. */
+	if (ex->request.ll.http_minor == 0 ||
+	    ex->upload.framing == PARSE_NO_BODY)
 		set |= FIELD_BIT(FIELD_EXPECT);
 	if (!chunked)
 		set |= FIELD_BIT(FIELD_TRAILER);
