@@ -3,9 +3,10 @@
  * which fields end at this hop (RFC 9110, RFC 9112). */
 #include "proxy/parse.h"
 
-#include <ctype.h>
-
+#include "proxy/authority.h"
 #include "proxy/forwarded.h"
+
+#define SPAN_ROW(s) { (s), sizeof(s) - 1 }
 
 static bool
 line_ends_well(const char *p, bool *folded)
@@ -62,55 +63,6 @@ request_line_is_strict(const struct parse *p)
 	return *m_end == ' ' && m_end + 1 == p->target.at && *t_end == ' ' &&
 	       memcmp(t_end + 1, "HTTP/", 5) == 0 &&
 	       memcmp(t_end + 9, "\r\n", 2) == 0;
-}
-
-/* Letters and digits almost always: the list is the slow path. */
-static bool
-host_char_is_valid(unsigned char c)
-{
-	return isalnum(c) || (c && strchr("-._~%!$&'()*+,;=:[]", c));
-}
-
-static bool
-port_is_valid(struct span s)
-{
-	size_t i;
-
-	for (i = 0; i < s.len; i++)
-		if (!isdigit((unsigned char)s.at[i]))
-			return false;
-	return s.len <= 5;
-}
-
-/* uri-host [":" port] (RFC 9110 7.2); empty is allowed there, not here. */
-static bool
-authority_is_valid(struct span a)
-{
-	const char *colon;
-	size_t i;
-
-	if (a.len == 0 || a.len > 255)
-		return false;
-	for (i = 0; i < a.len; i++)
-		if (!host_char_is_valid((unsigned char)a.at[i]))
-			return false;
-	if (a.at[0] == '[') {
-		const char *close = memchr(a.at, ']', a.len);
-
-		if (!close)
-			return false;
-		i = (size_t)(close + 1 - a.at);
-		if (i == a.len)
-			return true;
-		return a.at[i] == ':' && port_is_valid((struct span){
-			a.at + i + 1, a.len - i - 1 });
-	}
-	colon = memchr(a.at, ':', a.len);
-	if (!colon)
-		return true;
-	i = (size_t)(colon - a.at);
-	return i > 0 && port_is_valid((struct span){ colon + 1,
-						     a.len - i - 1 });
 }
 
 static bool
@@ -184,11 +136,48 @@ check_framing(const struct parse *p)
 		check_codings(p) : PROBLEM_NONE;
 }
 
+/* What no client may have stripped by naming it in Connection, besides the
+ * fields of class END: names, and beginnings of names ("-" at the end). */
+static const struct span end_to_end[] = {
+	SPAN_ROW("accept"), SPAN_ROW("accept-"), SPAN_ROW("access-control-"),
+	SPAN_ROW("baggage"), SPAN_ROW("cache-control"), SPAN_ROW("content-"),
+	SPAN_ROW("idempotency-"), SPAN_ROW("if-"), SPAN_ROW("matapalo-"),
+	SPAN_ROW("origin"), SPAN_ROW("pragma"),
+	SPAN_ROW("proxy-authenticate"), SPAN_ROW("proxy-authorization"),
+	SPAN_ROW("range"), SPAN_ROW("referer"), SPAN_ROW("sec-"),
+	SPAN_ROW("set-cookie"), SPAN_ROW("traceparent"),
+	SPAN_ROW("tracestate"), SPAN_ROW("transfer-encoding"),
+	SPAN_ROW("user-agent"), SPAN_ROW("x-api-key"), SPAN_ROW("x-csrf-"),
+	SPAN_ROW("x-http-method-override"), SPAN_ROW("x-request-id"),
+};
+
+/* Each field line is held against each option. */
+#define CONNECTION_OPTIONS_MAX 32
+
+static bool
+is_end_to_end(struct span option)
+{
+	size_t i;
+
+	if (field_class(field_of(option)) == FIELD_END ||
+	    forwarded_is_ours(option, NULL))
+		return true;
+	for (i = 0; i < ARRAY_SIZE(end_to_end); i++) {
+		struct span row = end_to_end[i], begin = option;
+
+		if (row.at[row.len - 1] == '-' && begin.len > row.len)
+			begin.len = row.len;
+		if (span_equal_nocase(begin, row))
+			return true;
+	}
+	return false;
+}
+
 /* A client must not strip what others rely on by naming it there. */
 static enum problem
 check_connection(const struct parse *p)
 {
-	unsigned i;
+	unsigned i, options = 0;
 
 	for (i = 0; p->names_fields && i < p->field_count; i++) {
 		struct span list = p->fields[i].value, token;
@@ -196,8 +185,8 @@ check_connection(const struct parse *p)
 		if (p->known[i] != FIELD_CONNECTION)
 			continue;
 		while (span_next_token(&list, &token))
-			if (field_class(field_of(token)) == FIELD_END ||
-			    forwarded_is_ours(token, NULL))
+			if (++options > CONNECTION_OPTIONS_MAX ||
+			    is_end_to_end(token))
 				return PROBLEM_BAD_CONNECTION;
 	}
 	return PROBLEM_NONE;
@@ -208,9 +197,12 @@ check_expect(const struct parse *p)
 {
 	const struct message_field *f = parse_find(p, FIELD_EXPECT);
 
-	if (!f || span_is_nocase(f->value, "100-continue"))
+	if (!f)
 		return PROBLEM_NONE;
-	return PROBLEM_EXPECTATION;
+	if ((p->repeated & FIELD_BIT(FIELD_EXPECT)) ||
+	    !span_is_nocase(f->value, "100-continue"))
+		return PROBLEM_EXPECTATION;
+	return PROBLEM_NONE;
 }
 
 static enum problem
