@@ -32,6 +32,7 @@ chunk_take(struct chunk_pool *p, size_t size)
 	if (c) {
 		*list = c->next;
 		(*count)--;
+		__builtin_prefetch(c->next, 1);	/* the next one to go */
 	} else {
 		c = chunk_new(size);
 	}

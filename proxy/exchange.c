@@ -15,6 +15,18 @@
 #define EXCHANGE_MAGIC 0x45584348u
 #define SPARE_MAX 256u
 
+/* The next one to be used was last used many requests ago: its lines come
+ * from memory while the present one is worked on. */
+static void
+exchange_warm(const struct exchange *ex)
+{
+	const char *at = (const char *)ex;
+	size_t i;
+
+	for (i = 0; ex && i < offsetof(struct exchange, request); i += 64)
+		__builtin_prefetch(at + i, 1);
+}
+
 struct exchange *
 exchange_new(struct worker *w, struct client *c)
 {
@@ -23,12 +35,13 @@ exchange_new(struct worker *w, struct client *c)
 	if (ex) {
 		w->spare = ex->next;
 		w->spare_count--;
+		exchange_warm(w->spare);
 	} else {
 		ex = malloc(sizeof(*ex));
 		if (!ex)
 			return NULL;
 	}
-	memset(ex, 0, offsetof(struct exchange, to_upstream));
+	memset(ex, 0, offsetof(struct exchange, request));
 	out_init(&ex->to_upstream);
 	out_init(&ex->to_client);
 	MAGIC_SET(ex, EXCHANGE_MAGIC);

@@ -68,7 +68,6 @@ struct exchange {
 	bool running;			/* exchange_run is on the stack */
 
 	/* request */
-	struct parse request;
 	struct chunk *request_head;	/* owned; the pipeline's rest too */
 	size_t request_start, request_head_end;	/* offsets in it */
 	struct message_request view;
@@ -88,7 +87,6 @@ struct exchange {
 
 	/* upstream */
 	struct upstream *upstream;
-	struct parse response;
 	struct chunk *response_head;
 	struct body download;
 	struct capture download_capture;
@@ -120,7 +118,9 @@ struct exchange {
 	uint32_t forward_us;		/* elapsed when connecting began */
 	uint32_t connect_us, first_byte_us;
 
-	/* From here on nothing is zeroed for each exchange. */
+	/* From here on nothing is zeroed for each exchange: heads when their
+	 * first byte is here. */
+	struct parse request, response;
 	struct out to_upstream, to_client;
 	char first_block[EXCHANGE_ARENA_FIRST];
 };

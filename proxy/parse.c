@@ -174,7 +174,8 @@ static void
 parse_init(struct parse *p, struct arena *a, llhttp_type_t type,
 	   const llhttp_settings_t *settings)
 {
-	memset(p, 0, sizeof(*p));
+	/* llhttp clears its own part. */
+	memset(&p->arena, 0, sizeof(*p) - offsetof(struct parse, arena));
 	p->arena = a;
 	llhttp_init(&p->ll, type, settings);
 }
