@@ -29,6 +29,7 @@ answer_begin(struct exchange *ex, int status)
 	ex->download.done = true;
 	ex->download.true_bytes = 0;
 	ex->status = status;
+	ex->answer_from = out_queued(&ex->to_client);
 	ex->step = STEP_ANSWER;
 	exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
 	if (!ex->upload.done || ex->worker->draining)

@@ -246,8 +246,10 @@ parse_check_response(const struct parse *p)
 		return -1;
 	if (p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH))
 		return -1;
-	/* Chunked together with a length is faulty framing (6.3). */
-	if (length && (p->ll.flags & F_TRANSFER_ENCODING))
+	/* Chunked together with a length, or in HTTP/1.0, is faulty framing
+	 * (RFC 9112 6.3, 6.1). */
+	if ((length || p->ll.http_minor == 0) &&
+	    (p->ll.flags & F_TRANSFER_ENCODING))
 		return -1;
 	return 0;
 }

@@ -158,7 +158,7 @@ static enum flow
 answer_from_reply(struct exchange *ex)
 {
 	if (answer_reply(ex)) {
-		out_reset(&ex->to_client);
+		out_cut(&ex->to_client, ex->answer_from);
 		return step_problem(ex, PROBLEM_BAD_REPLY);
 	}
 	counter_inc(COUNTER_COMMANDS_ANSWERED);

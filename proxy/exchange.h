@@ -78,6 +78,7 @@ struct exchange {
 	bool keep_alive, expects_continue;
 	bool upload_replayable;		/* all of it is still at hand: */
 	bool upload_collected;		/* in the capture, else in the chunk */
+	bool upload_given_up;		/* not read any more */
 
 	/* decision */
 	struct lease *lease;
@@ -96,7 +97,8 @@ struct exchange {
 
 	/* answer */
 	int status;
-	bool answer_started;		/* its head is in to_client */
+	bool answer_started;		/* its head is in to_client, */
+	uint64_t answer_from;		/* behind these interim bytes */
 	bool answer_rechunked;
 	bool held;			/* the last bytes wait for the record */
 	bool aborted;			/* the answer did not arrive whole */
@@ -165,6 +167,8 @@ enum relay relay_download(struct exchange *ex);
 /* relay_collect reads the whole request body into the capture, for a
  * command; RELAY_DONE, WAIT, CLIENT_LOST or BAD_REQUEST. */
 enum relay relay_collect(struct exchange *ex);
+/* relay_discard reads the whole request body for nobody but the event. */
+enum relay relay_discard(struct exchange *ex);
 /* relay_bad_request: why relay_upload or relay_collect said so. */
 enum problem relay_bad_request(const struct exchange *ex);
 /* These take what came in one buffer with the head; 0 or -1 (framing). */

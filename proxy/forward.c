@@ -232,8 +232,9 @@ forward_answer(struct exchange *ex)
 	ex->download.framing = parse_response_framing(p);
 	ex->download.left = p->ll.content_length;
 	ex->download_capture.limit = ex->decision.rule->record_body_bytes;
+	ex->answer_from = out_queued(&ex->to_client);
 	if (head_forward_response(ex) || relay_first_download(ex)) {
-		out_reset(&ex->to_client);
+		out_cut(&ex->to_client, ex->answer_from);
 		return step_problem(ex, PROBLEM_BAD_ANSWER);
 	}
 	ex->step = STEP_ANSWER;

@@ -62,6 +62,16 @@ io_end(struct io *io)
 	(void)shutdown(io->fd, SHUT_WR);
 }
 
+void
+io_reset(struct io *io)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+
+	(void)setsockopt(io->fd, SOL_SOCKET, SO_LINGER, &at_once,
+			 sizeof(at_once));
+	io->broken = true;
+}
+
 bool
 io_is_silent(struct io *io)
 {
@@ -159,6 +169,30 @@ out_send(int fd, struct out *o)
 	len = out_gather(o, gathered);
 	return len ? send(fd, gathered, len, MSG_NOSIGNAL) :
 		     sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+uint64_t
+out_queued(const struct out *o)
+{
+	uint64_t n = o->sent_bytes;
+	int i;
+
+	for (i = o->at; i < o->count; i++)
+		n += o->iov[i].iov_len;
+	return n;
+}
+
+void
+out_cut(struct out *o, uint64_t keep)
+{
+	uint64_t at = o->sent_bytes;
+	int i = o->at;
+
+	while (i < o->count && at + o->iov[i].iov_len <= keep)
+		at += o->iov[i++].iov_len;
+	if (i < o->count && at < keep)
+		o->iov[i++].iov_len = (size_t)(keep - at);
+	o->count = i;
 }
 
 enum io_result

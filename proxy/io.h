@@ -43,6 +43,8 @@ void io_close(struct worker *w, struct io *io);
 
 /* io_end: nothing more will be sent (FIN, after a close_notify). */
 void io_end(struct io *io);
+/* io_reset: closing will tell the peer that not all was sent (RST). */
+void io_reset(struct io *io);
 /* io_is_silent looks at the socket: the peer has said nothing that was not
  * read, and has not closed. */
 bool io_is_silent(struct io *io);
@@ -100,6 +102,11 @@ out_add(struct out *o, const void *data, size_t n)
 
 /* out_advance takes n sent bytes off the front. */
 void out_advance(struct out *o, size_t n);
+/* out_queued: how many bytes were ever put in, sent or not. */
+uint64_t out_queued(const struct out *o);
+/* out_cut forgets what was put in behind the first `keep` bytes; what has
+ * been sent stays sent. */
+void out_cut(struct out *o, uint64_t keep);
 /* out_flush sends all that the socket takes; IO_OK when nothing is left. */
 enum io_result out_flush(struct io *io, struct out *o);
 

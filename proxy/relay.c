@@ -230,18 +230,38 @@ relay_bad_request(const struct exchange *ex)
 				      PROBLEM_BAD_BODY;
 }
 
+/* A piece of a body that goes to no upstream. */
+static enum relay
+upload_swallow(struct lane *l)
+{
+	enum relay r = upload_more(l);
+
+	out_reset(l->out);
+	return r;
+}
+
 enum relay
 relay_collect(struct exchange *ex)
 {
 	struct lane l = lane_up(ex);
 	enum relay r = RELAY_DONE;
 
-	while (r == RELAY_DONE && !ex->upload.done &&
-	       !ex->upload_capture.truncated) {
-		out_reset(&ex->to_upstream);
-		r = upload_more(&l);
-	}
 	out_reset(&ex->to_upstream);
+	while (r == RELAY_DONE && !ex->upload.done &&
+	       !ex->upload_capture.truncated)
+		r = upload_swallow(&l);
+	return r;
+}
+
+enum relay
+relay_discard(struct exchange *ex)
+{
+	struct lane l = lane_up(ex);
+	enum relay r = RELAY_DONE;
+
+	out_reset(&ex->to_upstream);
+	while (r == RELAY_DONE && !ex->upload.done)
+		r = upload_swallow(&l);
 	return r;
 }
 

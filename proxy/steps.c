@@ -214,6 +214,29 @@ view_client(struct exchange *ex)
 	return 0;
 }
 
+/* Reading a small body keeps the connection, which costs more to make anew.
+ * A client that waits for 100 is told at once instead. */
+static bool
+body_is_worth_reading(const struct exchange *ex)
+{
+	return ex->upload.framing == PARSE_LENGTH &&
+	       ex->upload.left <= CHUNK_LARGE_BYTES && !ex->expects_continue;
+}
+
+static enum flow
+gone(struct exchange *ex)
+{
+	int bad = relay_first_upload(ex);
+
+	out_reset(&ex->to_upstream);
+	if (bad)
+		return step_problem(ex, relay_bad_request(ex));
+	if (ex->upload.done || !body_is_worth_reading(ex))
+		return step_problem(ex, PROBLEM_GONE);
+	exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
+	return step_go(ex, STEP_DISCARD);
+}
+
 static enum flow
 match(struct exchange *ex)
 {
@@ -237,12 +260,33 @@ match(struct exchange *ex)
 		return FLOW_NEXT;
 	}
 	if (d->action == ROUTER_GONE)
-		return step_problem(ex, PROBLEM_GONE);
+		return gone(ex);
 	if (d->action == ROUTER_COMMAND)
 		return step_go(ex, STEP_COMMAND);
 	if (d->record && d->strict)
 		return step_go(ex, STEP_ADMIT);
 	return step_go(ex, STEP_FORWARD);
+}
+
+/* ---- discard ---- */
+
+static enum flow
+discard(struct exchange *ex)
+{
+	switch (relay_discard(ex)) {
+	case RELAY_WAIT:
+		return FLOW_WAIT;
+	case RELAY_CLIENT_LOST:
+		return step_abort(ex);
+	case RELAY_BAD_REQUEST:
+		return step_problem(ex, relay_bad_request(ex));
+	case RELAY_DONE:
+	case RELAY_HELD:
+	case RELAY_UPSTREAM_LOST:
+	case RELAY_BAD_ANSWER:
+		break;
+	}
+	return step_problem(ex, PROBLEM_GONE);
 }
 
 /* ---- admit ---- */
@@ -296,15 +340,34 @@ release_upstream(struct exchange *ex)
 		upstream_drop(&ex->upstream);
 }
 
+/* The answer came before the request was complete: the rest of the request
+ * goes on as long as it can, and in no case at the answer's cost. */
+static void
+upload_beside_answer(struct exchange *ex)
+{
+	if (!ex->upstream || ex->upload.done || ex->upload_given_up)
+		return;
+	switch (relay_upload(ex)) {
+	case RELAY_CLIENT_LOST:
+	case RELAY_UPSTREAM_LOST:
+	case RELAY_BAD_REQUEST:
+		ex->upload_given_up = true;
+		break;
+	case RELAY_DONE:
+	case RELAY_WAIT:
+	case RELAY_HELD:
+	case RELAY_BAD_ANSWER:
+		break;
+	}
+}
+
 static enum flow
 answer(struct exchange *ex)
 {
 	enum relay r;
 
+	upload_beside_answer(ex);
 	if (ex->client->io.broken)
-		return step_abort(ex);
-	if (ex->upstream && !ex->upload.done &&
-	    relay_upload(ex) == RELAY_CLIENT_LOST)
 		return step_abort(ex);
 	r = relay_download(ex);
 	if (ex->download.done)
@@ -343,11 +406,11 @@ record_lost(struct exchange *ex)
 	if (!ex->held)
 		return step_go(ex, STEP_FINISH);
 	ex->held = false;
-	if (ex->to_client.sent_bytes) {
+	if (ex->to_client.sent_bytes > ex->answer_from) {
 		ex->aborted = true;
 		return step_go(ex, STEP_FINISH);
 	}
-	out_reset(&ex->to_client);
+	out_cut(&ex->to_client, ex->answer_from);
 	ex->keep_alive = false;
 	answer_problem(ex, PROBLEM_JOURNAL);
 	return step_go(ex, STEP_RELEASE);
@@ -412,10 +475,23 @@ who_answered(const struct exchange *ex)
 							RULE_BY_TARGET;
 }
 
+/* What ends with the connection looks whole when it ends by a FIN: only a
+ * reset tells an HTTP/1.0 client that it is not (RFC 9112 8). */
+static bool
+looks_whole(const struct exchange *ex)
+{
+	return ex->aborted && ex->answer_started && !ex->answer_rechunked &&
+	       ex->status != 101 &&
+	       (ex->download.framing == PARSE_CHUNKED ||
+		ex->download.framing == PARSE_UNTIL_CLOSE);
+}
+
 static enum flow
 finish(struct exchange *ex)
 {
 	upstream_drop(&ex->upstream);
+	if (looks_whole(ex))
+		io_reset(&ex->client->io);
 	command_forget(ex);
 	if (ex->rejected)
 		return FLOW_DONE;
@@ -466,6 +542,9 @@ exchange_expired(struct exchange *ex)
 			command_expired(ex);
 		else	/* its body did not arrive in time */
 			(void)step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
+		break;
+	case STEP_DISCARD:
+		(void)step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
 		break;
 	case STEP_ANSWER:
 	case STEP_TUNNEL:

@@ -250,6 +250,9 @@ CONTENT = [
     Row("9112 9.3", "an HTTP/1.0 client keeps a Content-Length",
         get("Connection: keep-alive\r\n", version="1.0"),
         client=["Content-Length: 2", "Connection: close", "ok$"]),
+    Row("9112 6.1", "chunked in an HTTP/1.0 answer is faulty: 502", get(),
+        said(CHUNKED, "2\r\nok\r\n0\r\n\r\n", version="1.0"),
+        client=[r"^HTTP/1.1 502 "]),
     Row("9112 3.2", "HTTP/1.0 without Host gets one",
         get(version="1.0", host=""), origin=[r"\r\nHost: 127\.0\.0\.1:"]),
 ]
