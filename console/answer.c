@@ -15,6 +15,8 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/span.h"
+#include "console/metrics.h"
+#include "payload/payload.h"
 
 #define HOST_MAX 256
 #define NONCE_MARK "{{nonce}}"
@@ -68,9 +70,16 @@ answer_readyz(struct answer *out, const struct console_source *source)
 static void
 answer_metrics(struct answer *out, const struct console_source *source)
 {
-	(void)source;
+	struct buf text CLEANUP(buf_fini) = { 0 };
+	struct cJSON *status CLEANUP(payload_free) = NULL;
+	struct json j;
+
+	json_init(&j, &text);
+	source->status(source->arg, &j);
+	status = payload_parse(buf_span(&text), NULL);
 	out->type = "text/plain; version=0.0.4; charset=utf-8";
 	counter_write_prometheus(&out->body);
+	metrics_write(status, &out->body);
 }
 
 static void

@@ -60,6 +60,24 @@ def metrics_text(case, matapalo):
         case.equal(out.returncode, 0, "promtool: " + out.stdout + out.stderr)
 
 
+def by_rule(case, matapalo):
+    m = matapalo.metrics()
+    case.equal(m['matapalo_rule_requests_total{rule="plain"}'], 10, "plain")
+    case.equal(m['matapalo_rule_answered_total{rule="plain",by="legacy"}'],
+               10, "by the legacy")
+    gone = 'matapalo_rule_answered_total{rule="gone",by="matapalo"}'
+    case.equal(m[gone], 2, "by matapalo")
+    case.check(m['matapalo_rule_errors_total{rule="default"}'] >= 4,
+               "errors of the default rule")
+    case.check('matapalo_group_lag_events{group="matapalo.shadow"}' in m,
+               "lag of a group")
+    before = len(m)
+    for i in range(200):        # H15: callers make no series
+        with Client(matapalo.port) as client:
+            client.request("M%d" % i, "/plain/%d" % i, host="h%d.test" % i)
+    case.equal(len(matapalo.metrics()), before, "series by callers")
+
+
 def law(metrics):
     dropped = sum(v for k, v in metrics.items()
                   if k.startswith("matapalo_exchanges_dropped_total"))
@@ -147,6 +165,7 @@ def scenario(case):
     n = traffic(case, matapalo.port)
     conservation(case, matapalo, n)
     metrics_text(case, matapalo)
+    by_rule(case, matapalo)
     status(case, matapalo)
     case.equal(matapalo.stop(), 0, "exit status")
     case.check(not os.path.exists(os.path.join(matapalo.data, "run.json")),
