@@ -75,6 +75,11 @@ int keys_percent(struct rules_load *l, const struct rules_node *node,
 		 enum key k, uint32_t *ppm);
 int keys_size(struct rules_load *l, const struct rules_node *node,
 	      enum key k, size_t *bytes);
+int keys_statuses(struct rules_load *l, const struct rules_node *node,
+		  enum key k, struct rules_statuses *out);
+/* keys_count reads a whole number of at least `least`. */
+int keys_count(struct rules_load *l, const struct rules_node *node,
+	       enum key k, unsigned least, unsigned *out);
 /* keys_choice finds the word of a member (or its default) in words. */
 int keys_choice(struct rules_load *l, const struct rules_node *node,
 		enum key k, const char *const *words, size_t count,

@@ -150,10 +150,33 @@ lint_tls(const struct rules *r, struct buf *out)
 	return found;
 }
 
+static size_t
+lint_hosts(const struct rules *r, struct buf *out)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < r->target_count; i++) {
+		const struct rules_target *t = &r->targets[i];
+
+		for (size_t k = 0; k < t->host_count; k++) {
+			if (!t->hosts[k].error)
+				continue;
+			buf_printf(out, "line %d: the host \"%s\" of target "
+				   "\"%s\" cannot be found now: %s\n",
+				   r->index->target_lines[i],
+				   t->hosts[k].name, t->name,
+				   t->hosts[k].error);
+			found++;
+		}
+	}
+	return found;
+}
+
 size_t
 rules_lint(const struct rules *r, struct buf *out)
 {
-	size_t found = lint_targets(r, out) + lint_tls(r, out);
+	size_t found = lint_targets(r, out) + lint_tls(r, out) +
+		       lint_hosts(r, out);
 
 	for (size_t i = 0; i < r->index->entry_count; i++) {
 		found += lint_share(&r->index->entries[i], out);

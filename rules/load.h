@@ -41,6 +41,8 @@ MUST_CHECK const char *load_copy_n(struct rules_load *l, const char *s,
 
 /* The steps, in their order; 0, or -1 with the error set. */
 int load_targets(struct rules_load *l, const struct rules_node *root);
+int load_protection(struct rules_load *l, const struct rules_node *node,
+		    struct rules_target *t);	/* of one target */
 int load_rules(struct rules_load *l, const struct rules_node *root);
 int load_redact(struct rules_load *l, const struct rules_node *root);
 int load_adapters(struct rules_load *l, const struct rules_node *root);

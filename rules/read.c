@@ -4,11 +4,13 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "rules/units.h"
 
+#define COUNT_MAX 1000000u
 #define NEAREST_MAX 32	/* longer words get no suggestion */
 
 bool
@@ -81,6 +83,35 @@ keys_size(struct rules_load *l, const struct rules_node *node, enum key k,
 	const char *complaint = units_size(text, bytes);
 
 	return complaint ? fail_unit(l, node, k, text, complaint) : 0;
+}
+
+int
+keys_statuses(struct rules_load *l, const struct rules_node *node,
+	      enum key k, struct rules_statuses *out)
+{
+	const char *text = keys_string(node, k);
+	const char *complaint = units_statuses(text, out);
+
+	return complaint ? fail_unit(l, node, k, text, complaint) : 0;
+}
+
+int
+keys_count(struct rules_load *l, const struct rules_node *node, enum key k,
+	   unsigned least, unsigned *out)
+{
+	struct rules_node at;
+	json_int_t n;
+
+	if (!keys_get(node, k, &at)) {
+		*out = (unsigned)strtoul(keys_row(k)->def, NULL, 10);
+		return 0;
+	}
+	n = json_integer_value(at.value);
+	if (n < (json_int_t)least || n > COUNT_MAX)
+		return load_fail(l, &at, "%" JSON_INTEGER_FORMAT " is not a "
+				 "number from %u to %u", n, least, COUNT_MAX);
+	*out = (unsigned)n;
+	return 0;
 }
 
 struct words {

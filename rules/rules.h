@@ -29,12 +29,19 @@ enum rules_on_failure { RULES_ON_FAILURE_ERROR, RULES_ON_FAILURE_LEGACY };
 enum rules_stick { RULES_STICK_CLIENT, RULES_STICK_HEADER, RULES_STICK_COOKIE,
 		   RULES_STICK_QUERY };
 
+/* A host name of a target's URLs, looked up again while it runs. */
+struct rules_host {
+	const char *name, *port;
+	const char *error;	/* why the load found no address, or NULL */
+};
+
 /* One resolved address of an HTTP target. Resolved at load (getaddrinfo). */
 struct rules_address {
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 	const char *text;	/* "127.0.0.1:3000" or "unix:/path" */
 	const char *host;	/* of its URL; "" for a Unix socket */
+	const struct rules_host *lookup;	/* NULL: a literal */
 };
 
 enum rules_tls_version { RULES_TLS_1_2, RULES_TLS_1_3 };
@@ -54,17 +61,54 @@ struct rules_tls {
 	struct rules_file certificate, key;
 };
 
+/* Status codes that a target's settings speak of. */
+#define RULES_STATUS_RANGES 8
+struct rules_statuses {
+	unsigned count;
+	struct { uint16_t from, to; } ranges[RULES_STATUS_RANGES];
+};
+
+struct rules_health {
+	const char *path;		/* NULL: nobody asks */
+	unsigned every_ms, timeout_ms;
+	unsigned healthy, unhealthy;	/* results in a row */
+	struct rules_statuses good;
+};
+
+struct rules_eject {
+	unsigned after;			/* failures in a row */
+	unsigned for_ms, at_most_ms;
+	struct rules_statuses bad;
+};
+
+struct rules_breaker {
+	unsigned requests;		/* 0: no breaker */
+	uint32_t errors_ppm;
+	unsigned window_ms, open_ms, half_open;
+	struct rules_statuses bad;
+};
+
 struct rules_target {
 	const char *name;
 	enum rules_target_kind kind;
 	unsigned index;			/* 0 .. target_count-1 */
 	/* HTTP */
-	struct rules_address *addresses;
+	struct rules_address *addresses;	/* none: all unknown */
 	size_t address_count;
+	struct rules_host *hosts;
+	size_t host_count;
+	unsigned resolve_ms;		/* 0: once, at load */
 	const char *base_path;		/* path prefix of the URL, "" if none */
 	const char *url;		/* first URL as written, no userinfo */
 	const struct rules_tls *tls;	/* NULL: plain */
 	unsigned connect_ms, head_ms, idle_ms, total_ms;	/* 0: none */
+	struct rules_health health;
+	struct rules_eject eject;
+	struct rules_breaker breaker;
+	unsigned slow_start_ms;		/* 0: none */
+	unsigned max_connections;	/* 0: no limit */
+	unsigned queue_max, queue_wait_ms;
+	uint32_t retries_ppm;
 	/* command */
 	const char *command;		/* event type */
 	unsigned reply_within_ms;
@@ -162,6 +206,20 @@ size_t rules_lint(const struct rules *r, struct buf *out);
 size_t rules_run_expect(const struct rules *r, struct buf *out, size_t *ran);
 /* rules_schema appends a JSON Schema of the file, made from keys.def. */
 void rules_schema(struct buf *out);
+
+/* rules_status_in: does the set have that status? */
+bool rules_status_in(const struct rules_statuses *set, int status);
+
+/* rules_lookup asks for the addresses of a host; returns their number, at
+ * most `max`, or -1 with err. Blocks; any thread but a worker. */
+struct rules_found {
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	char text[80];
+};
+#define RULES_ADDRESSES_MAX 64
+int rules_lookup(const char *name, const char *port, struct rules_found *list,
+		 size_t max, struct error *err);
 
 const char *rules_stage_name(enum rules_stage s);
 bool rules_method_is_safe(struct span method);	/* RFC 9110 9.2.1 */

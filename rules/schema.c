@@ -84,7 +84,8 @@ write_property(struct json *j, const struct keys_row *row)
 	json_str(j, row->sentence);
 	if (*row->def) {
 		json_key(j, "default");
-		if (row->type == KEYS_TYPE_BOOL)
+		if (row->type == KEYS_TYPE_BOOL ||
+		    row->type == KEYS_TYPE_NUMBER)
 			json_raw(j, span_of(row->def));
 		else
 			json_str(j, row->def);

@@ -34,16 +34,19 @@ load_one_url(struct rules_load *l, const struct rules_node *at,
 		return load_fail(l, at, "all addresses of a target have the "
 				 "same path, and the first one's is \"%s\"",
 				 t->base_path);
-	return url_resolve(l, at, &url, list, &t->address_count);
+	return url_resolve(l, at, &url, t, list);
 }
 
 static int
 load_urls(struct rules_load *l, const struct rules_node *urls,
 	  struct rules_target *t, enum url_scheme *scheme)
 {
-	struct rules_address list[URL_ADDRESSES_MAX];
+	struct rules_address list[RULES_ADDRESSES_MAX];
 	size_t n = json_array_size(urls->value);
 
+	t->hosts = load_alloc(l, n + 1, sizeof(*t->hosts));
+	if (!t->hosts)
+		return -1;
 	if (!json_is_array(urls->value)) {
 		if (load_one_url(l, urls, t, list, scheme) < 0)
 			return -1;
@@ -171,6 +174,24 @@ refuse_other_kind(struct rules_load *l, const struct rules_node *node,
 			     "\"%s\": remove one of the two", kind);
 }
 
+/* What only an HTTP service can have. */
+static int
+refuse_http_keys(struct rules_load *l, const struct rules_node *node)
+{
+	static const enum key keys[] = {
+		KEY_TARGET_URL, KEY_TARGET_TIMEOUT, KEY_TARGET_TLS,
+		KEY_TARGET_RESOLVE, KEY_TARGET_HEALTH, KEY_TARGET_EJECT,
+		KEY_TARGET_SLOW_START, KEY_TARGET_BREAKER,
+		KEY_TARGET_MAX_CONNECTIONS, KEY_TARGET_QUEUE,
+		KEY_TARGET_RETRIES,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (refuse_other_kind(l, node, keys[i], "command") < 0)
+			return -1;
+	return 0;
+}
+
 static int
 load_target(struct rules_load *l, const struct rules_node *node,
 	    struct rules_target *t)
@@ -182,10 +203,7 @@ load_target(struct rules_load *l, const struct rules_node *node,
 	if (!t->name)
 		return -1;
 	if (keys_get(node, KEY_TARGET_COMMAND, &at)) {
-		if (refuse_other_kind(l, node, KEY_TARGET_URL, "command") < 0 ||
-		    refuse_other_kind(l, node, KEY_TARGET_TIMEOUT,
-				      "command") < 0 ||
-		    refuse_other_kind(l, node, KEY_TARGET_TLS, "command") < 0)
+		if (refuse_http_keys(l, node) < 0)
 			return -1;
 		return load_command(l, node, &at, t);
 	}
@@ -196,7 +214,9 @@ load_target(struct rules_load *l, const struct rules_node *node,
 	    load_urls(l, &at, t, &scheme) < 0 ||
 	    tls_load(l, node, scheme, &t->tls) < 0)
 		return -1;
-	return load_timeout(l, node, t);
+	if (load_timeout(l, node, t) < 0)
+		return -1;
+	return load_protection(l, node, t);
 }
 
 static int

@@ -111,3 +111,41 @@ units_size(const char *s, size_t *bytes)
 	*bytes = (size_t)value;
 	return NULL;
 }
+
+static const char *
+read_status(const char *s, uint16_t *value)
+{
+	for (int i = 0; i < 3; i++)
+		if (!isdigit((unsigned char)s[i]))
+			return NULL;
+	*value = (uint16_t)((s[0] - '0') * 100 + (s[1] - '0') * 10 + s[2] -
+			    '0');
+	return *value >= 100 && *value <= 599 ? s + 3 : NULL;
+}
+
+const char *
+units_statuses(const char *s, struct rules_statuses *out)
+{
+	static const char complaint[] =
+		"is no set of status codes such as \"200-399\", \"503\" or "
+		"\"200-299,404\"";
+	uint16_t from, to;
+
+	*out = (struct rules_statuses){ .count = 0 };
+	if (strcmp(s, "none") == 0)
+		return NULL;
+	for (;; s++) {
+		s = read_status(s, &from);
+		to = from;
+		if (s && *s == '-')
+			s = read_status(s + 1, &to);
+		if (!s || to < from)
+			return complaint;
+		if (out->count == RULES_STATUS_RANGES)
+			return "has more than 8 ranges";
+		out->ranges[out->count].from = from;
+		out->ranges[out->count++].to = to;
+		if (*s != ',')
+			return *s ? complaint : NULL;
+	}
+}

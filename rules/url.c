@@ -2,8 +2,7 @@
 /* Parses and resolves the addresses of HTTP targets. */
 #include "rules/url.h"
 
-#include <netdb.h>
-#include <netinet/in.h>
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,87 +150,126 @@ url_parse(struct rules_load *l, const struct rules_node *at,
 	return parse_base(l, at, s + len, out);
 }
 
-static int
-fail_full(struct rules_load *l, const struct rules_node *at)
+/* The next place of the list; NULL with the error set. */
+static struct rules_address *
+next_address(struct rules_load *l, const struct rules_node *at,
+	     struct rules_target *t, struct rules_address *list,
+	     const char *text, const char *host)
 {
-	return load_fail(l, at, "more than %d addresses for one target",
-			 URL_ADDRESSES_MAX);
+	struct rules_address *out = &list[t->address_count];
+
+	if (t->address_count == RULES_ADDRESSES_MAX) {
+		load_fail(l, at, "more than %d addresses for one target",
+			  RULES_ADDRESSES_MAX);
+		return NULL;
+	}
+	memset(out, 0, sizeof(*out));
+	out->text = load_copy(l, text);
+	out->host = load_copy(l, host);
+	if (!out->text || !out->host)
+		return NULL;
+	t->address_count++;
+	return out;
 }
 
 static int
-add_address(struct rules_load *l, const struct sockaddr *addr, socklen_t len,
-	    const char *text, const char *host, struct rules_address *out)
+add_address(struct rules_load *l, const struct rules_node *at,
+	    const struct rules_found *found, const struct url *url,
+	    const struct rules_host *lookup, struct rules_target *t,
+	    struct rules_address *list)
 {
-	memcpy(&out->addr, addr, len);
-	out->addr_len = len;
-	out->text = load_copy(l, text);
-	out->host = load_copy(l, host);
-	return out->text && out->host ? 0 : -1;
+	struct rules_address *out;
+
+	for (size_t i = 0; lookup && i < t->address_count; i++)
+		if (strcmp(list[i].text, found->text) == 0 &&
+		    strcmp(list[i].host, url->host) == 0)
+			return 0;	/* the same URL twice */
+	out = next_address(l, at, t, list, found->text, url->host);
+	if (!out)
+		return -1;
+	out->addr = found->addr;
+	out->addr_len = found->addr_len;
+	out->lookup = lookup;
+	return 0;
 }
 
 static int
 resolve_socket(struct rules_load *l, const struct rules_node *at,
-	       const struct url *url, struct rules_address *list,
-	       size_t *count)
+	       const struct url *url, struct rules_target *t,
+	       struct rules_address *list)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	char text[sizeof(un.sun_path) + sizeof("unix:")];
+	struct rules_address *out;
 
-	if (*count == URL_ADDRESSES_MAX)
-		return fail_full(l, at);
 	memcpy(un.sun_path, url->socket_path, strlen(url->socket_path) + 1);
 	snprintf(text, sizeof(text), "unix:%s", url->socket_path);
-	return add_address(l, (struct sockaddr *)&un, sizeof(un), text, "",
-			   &list[(*count)++]);
+	out = next_address(l, at, t, list, text, "");
+	if (!out)
+		return -1;
+	memcpy(&out->addr, &un, sizeof(un));
+	out->addr_len = sizeof(un);
+	return 0;
 }
 
-static int
-add_found(struct rules_load *l, const struct rules_node *at,
-	  const struct addrinfo *ai, const struct url *url,
-	  struct rules_address *list, size_t *count)
+static bool
+is_literal(const char *host)
 {
-	char host[INET6_ADDRSTRLEN + 16], port[8], text[sizeof(host) + 16];
+	unsigned char any[sizeof(struct in6_addr)];
 
-	if (*count == URL_ADDRESSES_MAX)
-		return fail_full(l, at);
-	if (getnameinfo(ai->ai_addr, ai->ai_addrlen, host, sizeof(host), port,
-			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-		return load_fail(l, at, "an address cannot be written down");
-	snprintf(text, sizeof(text),
-		 ai->ai_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
-	return add_address(l, ai->ai_addr, ai->ai_addrlen, text, url->host,
-			   &list[(*count)++]);
+	return inet_pton(AF_INET, host, any) == 1 || strchr(host, ':');
 }
 
-static int
-preferred_family(const struct addrinfo *found)
+static struct rules_host *
+add_host(struct rules_load *l, const struct url *url, struct rules_target *t)
 {
-	for (const struct addrinfo *ai = found; ai; ai = ai->ai_next)
-		if (ai->ai_family == AF_INET)
-			return AF_INET;
-	return AF_INET6;
+	struct rules_host *h = &t->hosts[t->host_count];
+
+	h->name = load_copy(l, url->host);
+	h->port = load_copy(l, url->port);
+	if (!h->name || !h->port)
+		return NULL;
+	t->host_count++;
+	return h;
+}
+
+/* The proxy must start even when a canary's name is unknown: its target has
+ * no address then, and the name is asked for again. */
+static int
+note_unknown(struct rules_load *l, const struct rules_node *at,
+	     const struct url *url, struct rules_host *host,
+	     const struct error *err)
+{
+	if (!host)
+		return load_fail(l, at, "the host \"%s\" cannot be found: "
+				 "%s", url->host, err->text);
+	host->error = load_copy(l, err->text);
+	return host->error ? 0 : -1;
 }
 
 int
 url_resolve(struct rules_load *l, const struct rules_node *at,
-	    const struct url *url, struct rules_address *list, size_t *count)
+	    const struct url *url, struct rules_target *t,
+	    struct rules_address *list)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-				  .ai_flags = AI_NUMERICSERV };
-	struct addrinfo *found = NULL;
-	int family, result = 0, failed;
+	struct rules_found found[RULES_ADDRESSES_MAX];
+	struct rules_host *host = NULL;
+	struct error err = { 0 };
+	int n;
 
 	if (url->socket_path)
-		return resolve_socket(l, at, url, list, count);
-	failed = getaddrinfo(url->host, url->port, &hints, &found);
-	if (failed)
-		return load_fail(l, at, "the host \"%s\" cannot be found: %s",
-				 url->host, gai_strerror(failed));
-	family = preferred_family(found);
-	for (const struct addrinfo *ai = found; ai && result == 0;
-	     ai = ai->ai_next)
-		if (ai->ai_family == family)
-			result = add_found(l, at, ai, url, list, count);
-	freeaddrinfo(found);
-	return result;
+		return resolve_socket(l, at, url, t, list);
+	if (!is_literal(url->host)) {
+		host = add_host(l, url, t);
+		if (!host)
+			return -1;
+	}
+	n = rules_lookup(url->host, url->port, found, ARRAY_SIZE(found),
+			 &err);
+	if (n < 0)
+		return note_unknown(l, at, url, host, &err);
+	for (int i = 0; i < n; i++)
+		if (add_address(l, at, &found[i], url, host, t, list) < 0)
+			return -1;
+	return 0;
 }

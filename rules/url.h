@@ -5,8 +5,6 @@
 
 #include "rules/load.h"
 
-#define URL_ADDRESSES_MAX 64
-
 enum url_scheme { URL_PLAIN, URL_TLS };
 
 /* What one URL says, before names are looked up. */
@@ -20,11 +18,11 @@ struct url {
 
 int url_parse(struct rules_load *l, const struct rules_node *at,
 	      const char *text, struct url *out);
-/* url_resolve appends the addresses to list (URL_ADDRESSES_MAX long).
- * Blocks in getaddrinfo. A name with IPv4 and IPv6 addresses counts with its
- * IPv4 ones: "localhost" is where most services listen. */
+/* url_resolve appends the addresses to list (RULES_ADDRESSES_MAX long) and
+ * counts them in t; a name goes to t->hosts, where its absence is noted.
+ * Blocks in getaddrinfo. */
 int url_resolve(struct rules_load *l, const struct rules_node *at,
-		const struct url *url, struct rules_address *list,
-		size_t *count);
+		const struct url *url, struct rules_target *t,
+		struct rules_address *list);
 
 #endif

@@ -108,11 +108,12 @@ static void
 check_section(const char *manual, const struct keys_row *row)
 {
 	char *section = section_of(manual, row), words[128];
+	bool bare = row->type == KEYS_TYPE_BOOL ||
+		    row->type == KEYS_TYPE_NUMBER;
 
 	ck_assert_uint_gt(strlen(section), 20);
-	snprintf(words, sizeof(words), "Default: `%s%s%s`",
-		 row->type == KEYS_TYPE_BOOL ? "" : "\"", row->def,
-		 row->type == KEYS_TYPE_BOOL ? "" : "\"");
+	snprintf(words, sizeof(words), "Default: `%s%s%s`", bare ? "" : "\"",
+		 row->def, bare ? "" : "\"");
 	if (*row->def)
 		ck_assert_msg(strstr(section, words) != NULL,
 			      "docs/rules.md: %s: should say %s", row->key,

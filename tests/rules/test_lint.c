@@ -46,6 +46,33 @@ START_TEST(unused_target)
 }
 END_TEST
 
+/* A label of 70 letters is no name: no server is asked. */
+#define NO_NAME "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+START_TEST(unknown_host_is_a_warning)
+{
+	static const char text[] =
+		"{\"version\":1,\n\"targets\":{\"legacy\":{\"url\":"
+		"[\"http://" NO_NAME ":80\",\"http://127.0.0.1:1\"]}}}";
+	static const char expected[] =
+		"line 2: the host \"" NO_NAME "\" of target \"legacy\" "
+		"cannot be found now: ";
+	struct error err = { 0 };
+	struct rules *r = rules_load_text("t", text, sizeof(text) - 1, &err);
+	struct buf out = { 0 };
+
+	ck_assert_msg(r != NULL, "%s", err.text);
+	ck_assert_uint_eq(r->legacy->address_count, 1);
+	ck_assert_uint_eq(r->legacy->host_count, 1);
+	ck_assert_uint_eq(rules_lint(r, &out), 1);
+	ck_assert_msg(!strncmp(buf_str(&out), expected, sizeof(expected) - 1),
+		      "%s", buf_str(&out));
+	buf_fini(&out);
+	rules_unref(&r);
+}
+END_TEST
+
 START_TEST(surprising_overlaps)
 {
 	lints("{" NEW "\"name\":\"a\",\"match\":{\"path\":\"/a/{x}\"}},\n"
@@ -129,6 +156,7 @@ static void
 fill(TCase *t)
 {
 	tcase_add_test(t, unused_target);
+	tcase_add_test(t, unknown_host_is_a_warning);
 	tcase_add_test(t, surprising_overlaps);
 	tcase_add_test(t, nested_and_disjoint_rules_are_fine);
 	tcase_add_test(t, shadows_and_shares_that_do_nothing);

@@ -86,10 +86,42 @@ START_TEST(sizes)
 }
 END_TEST
 
+START_TEST(statuses)
+{
+	static const struct {
+		const char *text;
+		int in, out;
+	} good[] = {
+		{ "200-399", 200, 199 }, { "200-399", 399, 400 },
+		{ "503", 503, 502 },	 { "200-299,404", 404, 403 },
+		{ "500-599", 599, 499 }, { "100-100", 100, 101 },
+	};
+	static const char *const bad[] = {
+		"", "200-", "-200", "99", "600", "200-199", "2xx", "200,",
+		",200", "200 - 300", "200--300", "200-300-400", "2000",
+		"200,201,202,203,204,205,206,207,208", "None",
+	};
+	struct rules_statuses set;
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		ck_assert_msg(!units_statuses(good[i].text, &set), "%s",
+			      good[i].text);
+		ck_assert(rules_status_in(&set, good[i].in));
+		ck_assert(!rules_status_in(&set, good[i].out));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		ck_assert_msg(units_statuses(bad[i], &set) != NULL, "\"%s\"",
+			      bad[i]);
+	ck_assert(!units_statuses("none", &set));
+	ck_assert(!rules_status_in(&set, 200));
+}
+END_TEST
+
 static void
 fill(TCase *t)
 {
 	tcase_add_test(t, durations);
+	tcase_add_test(t, statuses);
 	tcase_add_test(t, percentages);
 	tcase_add_test(t, sizes);
 }
