@@ -21,6 +21,7 @@ static const struct message_field problem_fields[] = {
 static void
 answer_begin(struct exchange *ex, int status)
 {
+	exchange_leave_target(ex);
 	upstream_drop(&ex->upstream);
 	capture_fini(&ex->download_capture);
 	ex->download_capture.limit =

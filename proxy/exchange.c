@@ -61,6 +61,7 @@ exchange_free(struct exchange **exp)
 
 	MAGIC_CHECK(ex, EXCHANGE_MAGIC);
 	INVARIANT(!ex->commit_pending && !ex->waiting && !ex->upstream);
+	INVARIANT(!ex->queued && !ex->ticket);
 	*exp = NULL;
 	if (ex->lease)
 		ex->lease->exchanges--;
@@ -163,7 +164,9 @@ exchange_deadline(struct exchange *ex, unsigned ms)
 	struct worker *w = ex->worker;
 	uint64_t at = ms ? w->now_ms + ms : UINT64_MAX, total;
 
-	if (ex->target && ex->target->total_ms) {
+	/* An answer of our own has no part in the target's time. */
+	if (ex->target && ex->target->total_ms &&
+	    (ex->upstream || ex->step == STEP_FORWARD)) {
 		total = ex->started_us / 1000u + ex->target->total_ms;
 		if (total < at)
 			at = total;

@@ -92,8 +92,14 @@ struct exchange {
 	struct body download;
 	struct capture download_capture;
 	bool retried;
-	unsigned unreachable;		/* addresses of the target tried */
+	uint64_t tried;			/* addresses, a bit each */
 	struct pool *pool;		/* the address asked, or NULL */
+	unsigned endpoint;		/* its index */
+	uint32_t ticket;		/* of the target's breaker, or 0 */
+	struct exchange *queue_next;	/* in the gate's queue */
+	bool queued, called;		/* waits there; was called from it */
+	bool backlogged;		/* the server's queue is full */
+	uint64_t backlog_until_ms;
 
 	/* answer */
 	int status;
@@ -146,6 +152,10 @@ uint32_t exchange_elapsed_us(const struct exchange *ex);
 void exchange_deadline(struct exchange *ex, unsigned ms);
 /* exchange_progress: bytes moved, or the upstream's turn begins. */
 void exchange_progress(struct exchange *ex);
+
+/* exchange_leave_target: nothing is wanted of the target any more; how its
+ * answer would have been stays unknown. */
+void exchange_leave_target(struct exchange *ex);
 
 /* ---- head.c: what goes on the wire ---- */
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The forward step: connect, send, read the answer's head; on failure try a
- * stale connection again, then the fallback, then tell the client. */
+/* The forward step: connect, send, read the answer's head. */
 #include <string.h>
 
 #include "base/counter.h"
@@ -11,128 +10,33 @@
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
-static bool
-method_is_idempotent(struct span m)
+/* The body is taken up once there is a connection: until then nothing that
+ * could not be sent elsewhere has been touched. */
+static enum flow
+forward_send(struct exchange *ex)
 {
-	return rules_method_is_safe(m) || span_is(m, "PUT") ||
-	       span_is(m, "DELETE");
-}
-
-/* A request goes out again only when nothing of it can have had an effect:
- * it never left, or its method is idempotent (RFC 9110 9.2.2). */
-static bool
-may_send_again(const struct exchange *ex)
-{
-	if (!ex->upload_replayable)
-		return false;
-	return ex->to_upstream.sent_bytes == 0 ||
-	       method_is_idempotent(ex->view.method);
-}
-
-static void
-count_failure(enum problem p)
-{
-	if (p == PROBLEM_CONNECT)
-		counter_inc(COUNTER_UPSTREAM_FAIL_CONNECT);
-	else if (p == PROBLEM_TLS)
-		counter_inc(COUNTER_UPSTREAM_FAIL_TLS);
-	else if (p == PROBLEM_TIMEOUT)
-		counter_inc(COUNTER_UPSTREAM_FAIL_TIMEOUT);
-	else if (p == PROBLEM_CLOSED)
-		counter_inc(COUNTER_UPSTREAM_FAIL_CLOSED);
-	else
-		counter_inc(COUNTER_UPSTREAM_FAIL_PROTOCOL);
-}
-
-/* The target may have another address. */
-static bool
-may_try_next_address(struct exchange *ex)
-{
-	bool unreachable = !ex->upstream || ex->upstream->connecting;
-
-	if (!unreachable)
-		return false;
-	pool_shun(ex->worker, ex->pool);
-	return ++ex->unreachable < ex->target->address_count &&
-	       may_send_again(ex);
-}
-
-/* No answer came: another address, a stale connection once more, then the
- * fallback, then the client is told. */
-enum flow
-forward_failed(struct exchange *ex, enum problem p)
-{
-	bool stale = ex->upstream && ex->upstream->reused &&
-		     p == PROBLEM_CLOSED && !ex->response_head;
-	const struct rules_target *fallback = ex->decision.fallback;
-
-	if (stale && !ex->retried && may_send_again(ex)) {
-		ex->retried = true;
-		counter_inc(COUNTER_UPSTREAM_RETRIED);
-		exchange_try_upstream(ex, ex->target);
-		return FLOW_NEXT;
-	}
-	count_failure(p);
-	if (may_try_next_address(ex)) {
-		exchange_try_upstream(ex, ex->target);
-		return FLOW_NEXT;
-	}
-	if (fallback && ex->target != fallback && may_send_again(ex)) {
-		ex->fell_back = true;
-		ex->retried = false;
-		ex->unreachable = 0;
-		counter_inc(COUNTER_FELL_BACK);
-		exchange_try_upstream(ex, fallback);
-		return FLOW_NEXT;
-	}
-	return step_problem(ex, p);
-}
-
-enum flow
-forward_expired(struct exchange *ex)
-{
-	bool client_stalls = ex->upstream && !ex->upstream->connecting &&
-			     !ex->upload.done && !out_pending(&ex->to_upstream);
-
-	return client_stalls ? step_problem(ex, PROBLEM_REQUEST_TIMEOUT) :
-			       forward_failed(ex, PROBLEM_TIMEOUT);
-}
-
-static enum upstream_want
-forward_want(const struct exchange *ex)
-{
-	if (ex->retried)
-		return UPSTREAM_FRESH;
-	return method_is_idempotent(ex->view.method) ? UPSTREAM_ANY :
-						       UPSTREAM_PROBED;
-}
-
-static void
-forward_connecting(struct exchange *ex)
-{
-	ex->forward_us = exchange_elapsed_us(ex);
-	exchange_deadline(ex, ex->target->connect_ms);
+	if (head_forward_request(ex))
+		return step_problem(ex, PROBLEM_HEAD_TOO_LARGE);
+	if (relay_first_upload(ex))
+		return step_problem(ex, relay_bad_request(ex));
+	exchange_progress(ex);
+	return FLOW_NEXT;
 }
 
 static enum flow
 forward_begin(struct exchange *ex)
 {
-	struct worker *w = ex->worker;
+	enum flow f;
 
-	ex->pool = pool_pick(w, ex->lease->pools[ex->target->index],
-			     ex->target->address_count);
-	ex->to_upstream.sent_bytes = 0;
-	ex->upstream = upstream_take(w, ex->pool, forward_want(ex), ex);
-	if (!ex->upstream)
-		return forward_failed(ex, PROBLEM_CONNECT);
-	if (head_forward_request(ex))
-		return step_problem(ex, PROBLEM_HEAD_TOO_LARGE);
-	if (relay_first_upload(ex))
-		return step_problem(ex, relay_bad_request(ex));
-	if (ex->upstream->connecting)
-		forward_connecting(ex);
-	else
-		exchange_progress(ex);
+	if (ex->queued || ex->backlogged)
+		return FLOW_WAIT;
+	f = attempt_begin(ex);
+	if (f != FLOW_NEXT || !ex->upstream)
+		return f;
+	if (!ex->upstream->connecting)
+		return forward_send(ex);
+	ex->forward_us = exchange_elapsed_us(ex);
+	exchange_deadline(ex, ex->target->connect_ms);
 	return FLOW_NEXT;
 }
 
@@ -145,7 +49,7 @@ forward_insecure(struct exchange *ex)
 		log_line(LOG_LEVEL_WARN, "upstream.tls",
 			 id_text(exchange_id(ex), id),
 			 "target \"%s\" at %s: %s", ex->target->name,
-			 ex->pool->address.text,
+			 ex->pool->endpoint->address.text,
 			 tls_reason(&ex->upstream->io));
 	return forward_failed(ex, PROBLEM_TLS);
 }
@@ -172,8 +76,7 @@ forward_connect(struct exchange *ex)
 	}
 	up->connecting = false;
 	ex->connect_us = exchange_elapsed_us(ex) - ex->forward_us;
-	exchange_progress(ex);
-	return FLOW_NEXT;
+	return forward_send(ex);
 }
 
 static int
@@ -226,6 +129,7 @@ forward_answer(struct exchange *ex)
 		return forward_interim(ex);
 	ex->first_byte_us = exchange_elapsed_us(ex);
 	ex->status = p->ll.status_code;
+	attempt_answered(ex);
 	ex->answer_fields = parse_fields(p);
 	if (span_is(ex->view.method, "HEAD"))
 		ex->response.ll.flags |= F_SKIPBODY;

@@ -135,7 +135,7 @@ put_request_framing(struct exchange *ex, struct writer *w)
 static struct span
 upstream_host(const struct exchange *ex)
 {
-	const struct rules_address *a = &ex->pool->address;
+	const struct rules_address *a = &ex->pool->endpoint->address;
 
 	return a->addr.ss_family == AF_UNIX ? SPAN_LITERAL("localhost") :
 					      span_of(a->text);

@@ -5,27 +5,45 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "proxy/gate.h"
+#include "proxy/pool.h"
 #include "proxy/stats.h"
+#include "proxy/target.h"
 #include "proxy/tls_client.h"
-#include "proxy/upstream.h"
 #include "proxy/worker.h"
 
-void
+int
 rules_holder_swap(struct rules_holder *h, struct rules *rules,
 		  struct tls_clients *tls)
 {
-	struct tls_clients *old_tls;
-	struct rules *old;
+	struct tls_clients *old_tls = NULL;
+	struct rules *old = NULL;
+	int failed;
 
 	pthread_mutex_lock(&h->lock);
-	old = h->current;
-	old_tls = h->tls;
-	h->current = rules;
-	h->tls = tls;
-	atomic_fetch_add(&h->generation, 1);
+	failed = targets_prepare(h, rules);
+	if (failed) {
+		targets_abandon(h);
+	} else {
+		targets_commit(h);
+		old = h->current;
+		old_tls = h->tls;
+		h->current = rules;
+		h->tls = tls;
+		atomic_fetch_add(&h->generation, 1);
+	}
 	pthread_mutex_unlock(&h->lock);
 	rules_unref(&old);
 	tls_clients_unref(&old_tls);
+	return failed;
+}
+
+void
+rules_holder_fini(struct rules_holder *h)
+{
+	targets_free(h);
+	rules_unref(&h->current);
+	tls_clients_unref(&h->tls);
 }
 
 struct rules *
@@ -39,51 +57,76 @@ rules_holder_get(struct rules_holder *h)
 	return r;
 }
 
-void
-rules_holder_fini(struct rules_holder *h)
-{
-	rules_unref(&h->current);
-	tls_clients_unref(&h->tls);
-}
-
-static void
-lease_take(struct lease *l, struct rules_holder *h, uint64_t *generation)
-{
-	pthread_mutex_lock(&h->lock);
-	l->rules = rules_ref(h->current);
-	l->tls = tls_clients_ref(h->tls);
-	*generation = atomic_load(&h->generation);
-	pthread_mutex_unlock(&h->lock);
-}
-
+/* On the journal's thread, or before the worker ever used it. */
 static void
 lease_free(struct lease *l)
 {
 	size_t i;
 
-	for (i = 0; l->pools && i < l->rules->target_count; i++)
-		free(l->pools[i]);
-	free(l->pools);
+	for (i = 0; l->targets && i < l->rules->target_count; i++) {
+		endpoint_set_unref(&l->targets[i].set);
+		free(l->targets[i].pools);
+	}
+	free(l->targets);
 	free(l->stats);
 	rules_unref(&l->rules);
 	tls_clients_unref(&l->tls);
 	free(l);
 }
 
-static int
-lease_pools(struct worker *w, struct lease *l, const struct rules_target *t)
+/* Pools are the worker's: it lets go of them itself. */
+static void
+lease_drop_pools(struct worker *w, struct lease *l)
 {
-	struct pool **list = calloc(t->address_count + 1, sizeof(*list));
+	size_t i;
+	unsigned k;
+
+	for (i = 0; l->targets && i < l->rules->target_count; i++) {
+		for (k = 0; l->targets[i].pools && k < l->targets[i].count;
+		     k++)
+			pool_unref(w, &l->targets[i].pools[k]);
+		l->targets[i].count = 0;
+	}
+}
+
+/* Rules and addresses of one and the same moment. */
+static int
+lease_take(struct rules_holder *h, struct lease *l, uint64_t *generation)
+{
 	size_t i;
 
-	if (!list)
+	pthread_mutex_lock(&h->lock);
+	l->rules = rules_ref(h->current);
+	l->tls = tls_clients_ref(h->tls);
+	*generation = atomic_load(&h->generation);
+	l->targets = calloc(l->rules->target_count + 1, sizeof(*l->targets));
+	for (i = 0; l->targets && i < l->rules->target_count; i++) {
+		const struct rules_target *c = &l->rules->targets[i];
+		struct target *t = c->kind == RULES_TARGET_COMMAND ? NULL :
+				   target_find(h, c->name);
+
+		if (!t)
+			continue;
+		l->targets[i].shared = t;
+		l->targets[i].set = endpoint_set_ref(t->set);
+	}
+	pthread_mutex_unlock(&h->lock);
+	return l->targets ? 0 : -1;
+}
+
+static int
+lease_pools(struct worker *w, struct lease_target *t, struct tls_client *tls)
+{
+	unsigned i;
+
+	t->pools = calloc(t->set->count + 1, sizeof(struct pool *));
+	if (!t->pools)
 		return -1;
-	l->pools[t->index] = list;
-	for (i = 0; i < t->address_count; i++) {
-		list[i] = pool_find(w, &t->addresses[i],
-				    tls_clients_at(l->tls, t->index));
-		if (!list[i])
+	for (i = 0; i < t->set->count; i++) {
+		t->pools[i] = pool_ref(w, t->set->at[i], t->gate, tls);
+		if (!t->pools[i])
 			return -1;
+		t->count++;
 	}
 	return 0;
 }
@@ -94,43 +137,73 @@ lease_fill(struct worker *w, struct lease *l)
 	const struct rules *r = l->rules;
 	size_t i;
 
-	l->pools = calloc(r->target_count + 1, sizeof(*l->pools));
 	l->stats = calloc(r->rule_count + 1, sizeof(*l->stats));
-	if (!l->pools || !l->stats)
+	if (!l->stats)
 		return -1;
-	for (i = 0; i < r->target_count; i++)
-		if (lease_pools(w, l, &r->targets[i]))
+	for (i = 0; i < r->target_count; i++) {
+		struct lease_target *t = &l->targets[i];
+
+		if (!t->shared)
+			continue;
+		t->gate = &t->shared->gates[w->index];
+		if (lease_pools(w, t, tls_clients_at(l->tls, i)))
 			return -1;
+	}
 	for (i = 0; i < r->rule_count; i++)
 		l->stats[r->rules[i].index] = stats_rule(
 			w->proxy->stats, r->rules[i].name, w->index);
 	return 0;
 }
 
-void
-lease_refresh(struct worker *w)
+static void
+lease_adopt(struct worker *w, struct lease *l)
 {
-	struct rules_holder *h = &w->proxy->rules;
-	struct lease *l;
+	size_t i;
 
-	if (atomic_load_explicit(&h->generation, memory_order_acquire) ==
-	    w->rules_generation)
-		return;
-	l = calloc(1, sizeof(*l));
-	if (!l)
-		return;		/* the old rules go on; tried again */
-	lease_take(l, h, &w->rules_generation);
-	if (lease_fill(w, l)) {
-		log_error("rules.no-memory", "worker %u keeps the old rules",
-			  w->index);
-		lease_free(l);
-		return;
-	}
 	if (w->lease) {
 		w->lease->next = w->old_leases;
 		w->old_leases = w->lease;
 	}
 	w->lease = l;
+	for (i = 0; i < l->rules->target_count; i++)
+		if (l->targets[i].gate)
+			gate_open(l->targets[i].gate, w,
+				  &l->rules->targets[i]);
+	pool_retire(w);
+}
+
+/* Said once for each generation, tried again at each turn. */
+static void
+lease_failed(struct worker *w, uint64_t generation)
+{
+	if (w->rules_failed == generation)
+		return;
+	w->rules_failed = generation;
+	log_error("rules.no-memory", "worker %u keeps the old rules and tries "
+		  "again", w->index);
+}
+
+void
+lease_refresh(struct worker *w)
+{
+	struct rules_holder *h = &w->proxy->rules;
+	uint64_t generation = atomic_load_explicit(&h->generation,
+						   memory_order_acquire);
+	struct lease *l;
+
+	if (generation == w->rules_generation)
+		return;
+	l = calloc(1, sizeof(*l));
+	if (!l || lease_take(h, l, &generation) || lease_fill(w, l)) {
+		lease_failed(w, generation);
+		if (l) {
+			lease_drop_pools(w, l);
+			lease_free(l);
+		}
+		return;
+	}
+	w->rules_generation = generation;
+	lease_adopt(w, l);
 }
 
 static int
@@ -162,6 +235,8 @@ lease_collect(struct worker *w)
 		struct lease *next = l->next;
 
 		l->item.ops = &return_ops;
+		if (l->exchanges == 0)
+			lease_drop_pools(w, l);
 		if (l->exchanges == 0 && journal_push(w->queue, &l->item))
 			*at = next;
 		else

@@ -8,11 +8,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attr.h"
 #include "journal/journal.h"
 #include "rules/rules.h"
 
+struct endpoint_set;
+struct gate;
 struct pool;
 struct rule_stats;
+struct target;
 struct tls_clients;
 struct worker;
 
@@ -22,14 +26,28 @@ struct rules_holder {
 	struct rules *current;		/* one reference */
 	struct tls_clients *tls;	/* of its targets; one reference */
 	_Atomic uint64_t generation;
+	struct target *targets;		/* all there ever were */
+	unsigned workers;		/* how many there will be */
 };
 
-/* rules_holder_swap takes the references of `rules` and `tls`. Any thread. */
-void rules_holder_swap(struct rules_holder *h, struct rules *rules,
-		       struct tls_clients *tls);
+/* rules_holder_swap takes the references of `rules` and `tls` and puts their
+ * targets in force; -1 without memory: the old ones go on and the references
+ * stay the caller's. Any thread. */
+MUST_CHECK int rules_holder_swap(struct rules_holder *h, struct rules *rules,
+				 struct tls_clients *tls);
+/* rules_holder_fini drops rules and targets; nobody else is left. */
+void rules_holder_fini(struct rules_holder *h);
 /* rules_holder_get returns a reference of the caller's own. */
 struct rules *rules_holder_get(struct rules_holder *h);
-void rules_holder_fini(struct rules_holder *h);
+
+/* One worker's view of one target; all zeros for a command. */
+struct lease_target {
+	struct target *shared;
+	struct gate *gate;
+	struct endpoint_set *set;
+	struct pool **pools;		/* one an address of the set */
+	unsigned count;
+};
 
 /* One worker's view of one rule set. It is given back through the worker's
  * journal queue: records pushed before may still point into the rules. */
@@ -38,7 +56,7 @@ struct lease {
 	struct rules *rules;
 	struct tls_clients *tls;
 	unsigned exchanges;		/* running under these rules */
-	struct pool ***pools;		/* [target index][address] */
+	struct lease_target *targets;	/* [target index] */
 	struct rule_stats **stats;	/* [rule index] */
 	struct lease *next;
 };

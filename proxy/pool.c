@@ -3,95 +3,142 @@
 #include "proxy/pool.h"
 
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/counter.h"
+#include "base/invariant.h"
+#include "proxy/lease.h"
 #include "proxy/tls_client.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 
-#define SHUN_MS 2000u		/* an address that cannot be reached */
-
-static void
-pool_free(struct pool *p)
-{
-	tls_client_session_free(&p->session);
-	tls_client_unref(&p->tls);
-	free((char *)p->address.text);
-	free((char *)p->address.host);
-	free(p);
-}
-
 /* A connection that was verified as one host, or with one certificate, is
- * never used for another. */
-static bool
-pool_is(const struct pool *p, const struct rules_address *a,
-	const struct tls_client *tls)
-{
-	return p->tls == tls && !strcmp(p->address.text, a->text) &&
-	       (!tls || !strcmp(p->address.host, a->host));
-}
-
+ * never used for another: an endpoint has one host. */
 struct pool *
-pool_find(struct worker *w, const struct rules_address *a,
-	  struct tls_client *tls)
+pool_ref(struct worker *w, struct endpoint *e, struct gate *g,
+	 struct tls_client *tls)
 {
-	struct pool *p;
+	struct pool *p = w->pools;
 
-	for (p = w->pools; p; p = p->next)
-		if (pool_is(p, a, tls))
-			return p;
-	p = calloc(1, sizeof(*p));
-	if (!p)
-		return NULL;
-	p->address = *a;
-	p->address.text = strdup(a->text);
-	p->address.host = strdup(a->host);
-	p->tls = tls_client_ref(tls);
-	if (!p->address.text || !p->address.host) {
-		pool_free(p);
-		return NULL;
+	while (p && (p->endpoint != e || p->tls != tls))
+		p = p->next;
+	if (!p) {
+		p = calloc(1, sizeof(*p));
+		if (!p)
+			return NULL;
+		p->endpoint = endpoint_ref(e);
+		p->gate = g;
+		p->tls = tls_client_ref(tls);
+		p->next = w->pools;
+		w->pools = p;
 	}
-	p->next = w->pools;
-	w->pools = p;
+	p->leases++;
 	return p;
 }
 
-static bool
-is_better(const struct pool *a, const struct pool *b, uint64_t now_ms)
+void
+pool_unref(struct worker *w, struct pool **pp)
 {
-	bool a_shunned = a->shunned_until_ms > now_ms;
-	bool b_shunned = b->shunned_until_ms > now_ms;
+	struct pool *p = *pp, **at = &w->pools;
 
-	return a_shunned != b_shunned ? b_shunned : a->busy < b->busy;
+	*pp = NULL;
+	if (!p || --p->leases > 0)
+		return;
+	INVARIANT(p->busy == 0);
+	upstream_close_idle(p);
+	while (*at != p)
+		at = &(*at)->next;
+	*at = p->next;
+	tls_client_session_free(&p->session);
+	tls_client_unref(&p->tls);
+	endpoint_unref(&p->endpoint);
+	free(p);
 }
 
-struct pool *
-pool_pick(struct worker *w, struct pool **pools, size_t n)
+/* During a slow start an address is let into the choice now and then. */
+static bool
+is_admitted(struct worker *w, const struct pool *p, unsigned slow_start_ms)
 {
-	size_t i, first = n > 1 ? w->turn++ % n : 0;
-	struct pool *best = pools[first];
+	const struct health *h = &p->endpoint->health;
+	unsigned weight;
 
-	for (i = 0; i < n; i++)
-		if (is_better(pools[i], best, w->now_ms))
-			best = pools[i];
+	if (health_state(h, w->now_ms) != HEALTH_UP)
+		return false;
+	if (!slow_start_ms)
+		return true;
+	weight = health_weight(h, slow_start_ms, w->now_ms);
+	return weight == HEALTH_WEIGHT_FULL ||
+	       worker_random(w) % HEALTH_WEIGHT_FULL < weight;
+}
+
+enum choice { CHOICE_UP, CHOICE_ANY };
+
+static int
+least_loaded(struct worker *w, const struct lease_target *t,
+	     unsigned slow_start_ms, uint64_t tried, enum choice among)
+{
+	unsigned i, k, first = w->turn++ % t->count;
+	int best = -1;
+
+	for (k = 0; k < t->count; k++) {
+		const struct pool *p;
+
+		i = (first + k) % t->count;
+		p = t->pools[i];
+		if (tried >> i & 1 ||
+		    (best >= 0 && p->busy >= t->pools[best]->busy))
+			continue;
+		if (among == CHOICE_ANY || is_admitted(w, p, slow_start_ms))
+			best = (int)i;
+	}
+	return best;
+}
+
+int
+pool_pick(struct worker *w, const struct lease_target *t,
+	  unsigned slow_start_ms, uint64_t tried)
+{
+	int best;
+
+	if (t->count == 1 && !tried)
+		return 0;
+	if (t->count == 0)
+		return -1;
+	best = least_loaded(w, t, slow_start_ms, tried, CHOICE_UP);
+	if (best >= 0)
+		return best;
+	best = least_loaded(w, t, slow_start_ms, tried, CHOICE_ANY);
+	if (best >= 0)
+		counter_inc(COUNTER_ENDPOINT_PANIC);
 	return best;
 }
 
 void
-pool_shun(struct worker *w, struct pool *pool)
+pool_release_idle(struct worker *w, struct gate *g)
 {
-	pool->shunned_until_ms = w->now_ms + SHUN_MS;
+	struct pool *p;
+
+	for (p = w->pools; p; p = p->next) {
+		if (p->gate == g && p->idle) {
+			upstream_close_oldest(p);
+			return;
+		}
+	}
 }
 
 void
-pool_fini(struct worker *w)
+pool_retire(struct worker *w)
 {
-	struct pool *p, *next;
+	const struct lease *l = w->lease;
+	struct pool *p;
+	size_t i;
+	unsigned k;
 
-	for (p = w->pools; p; p = next) {
-		next = p->next;
-		upstream_close_idle(p);
-		pool_free(p);
-	}
-	w->pools = NULL;
+	for (p = w->pools; p; p = p->next)
+		p->current = false;
+	for (i = 0; i < l->rules->target_count; i++)
+		for (k = 0; k < l->targets[i].count; k++)
+			l->targets[i].pools[k]->current = true;
+	for (p = w->pools; p; p = p->next)
+		if (!p->current)
+			upstream_close_idle(p);
 }

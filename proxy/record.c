@@ -282,7 +282,8 @@ copy_route(struct bus_record *r, struct flat *flat,
 	if (ex->target && ex->target->kind == RULES_TARGET_COMMAND)
 		r->command = span_of(ex->target->command);
 	if (ex->pool)
-		r->upstream = flat_copy(flat, span_of(ex->pool->address.text));
+		r->upstream = flat_copy(
+			flat, span_of(ex->pool->endpoint->address.text));
 	if (d->shadow && ex->status != 101)	/* no copy of a tunnel */
 		r->shadow = span_of(d->shadow->name);
 	r->redact = &ex->lease->rules->redact;

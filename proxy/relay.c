@@ -128,6 +128,9 @@ relay_first_upload(struct exchange *ex)
 
 	if (ex->upload_collected)
 		return out_add(&ex->to_upstream, all.at, all.len) ? 0 : -1;
+	/* Chunks are decoded in place: what came cannot be read again. */
+	if (l.rechunk && ex->request_head->at < ex->request_head->end)
+		ex->upload_replayable = false;
 	return lane_take(&l, ex->request_head, true);
 }
 

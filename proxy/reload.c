@@ -66,15 +66,40 @@ load_with_tls(const struct run *r, struct tls_clients **tls,
 	return rules;
 }
 
+/* A name that nobody knows yet does not keep the proxy from starting. */
 static void
-adopt(struct run *r, struct rules *rules, struct tls_clients *tls)
+warn_unknown(const struct rules *rules)
 {
-	announce(rules);
+	size_t i, k;
+
+	for (i = 0; i < rules->target_count; i++) {
+		const struct rules_target *t = &rules->targets[i];
+
+		for (k = 0; k < t->host_count; k++)
+			if (t->hosts[k].error)
+				log_warn("target.unknown-host",
+					 "%s: the host %s cannot be found: %s",
+					 t->name, t->hosts[k].name,
+					 t->hosts[k].error);
+	}
+}
+
+static int
+adopt(struct run *r, struct rules *rules, struct tls_clients *tls,
+      struct error *err)
+{
+	if (rules_holder_swap(&r->proxy.rules, rules, tls)) {
+		rules_unref(&rules);
+		tls_clients_unref(&tls);
+		return error_set(err, "no memory for the targets");
+	}
 	pthread_mutex_lock(&r->reload_lock);
 	r->rules_loaded_us = clock_wall_us();
 	r->rules_error[0] = '\0';
 	pthread_mutex_unlock(&r->reload_lock);
-	rules_holder_swap(&r->proxy.rules, rules, tls);
+	announce(rules);
+	warn_unknown(rules);
+	return 0;
 }
 
 int
@@ -91,8 +116,10 @@ reload_first(struct run *r)
 				     sizeof(text)));
 		return -1;
 	}
-	adopt(r, rules, tls);
-	return 0;
+	if (adopt(r, rules, tls, &err) == 0)
+		return 0;
+	fprintf(stderr, "matapalo: %s\n", err.text);
+	return -1;
 }
 
 void
@@ -107,7 +134,7 @@ reload_rules(struct run *r)
 	if (!r->settings->rules)
 		return;
 	rules = load_with_tls(r, &tls, &err);
-	if (!rules) {
+	if (!rules || adopt(r, rules, tls, &err)) {
 		error_format(&err, r->settings->rules, text, sizeof(text));
 		counter_inc(COUNTER_RULES_REFUSED);
 		log_error("rules.reload-failed",
@@ -117,7 +144,6 @@ reload_rules(struct run *r)
 		pthread_mutex_unlock(&r->reload_lock);
 		return;
 	}
-	adopt(r, rules, tls);
 	counter_inc(COUNTER_RULES_RELOADED);
 	for (i = 0; i < r->worker_count; i++)
 		worker_wake(&r->workers[i]);
@@ -163,7 +189,8 @@ plan_target(struct shadow_rule *out, const struct rules_target *t)
 	}
 	out->url = t->url;
 	out->timeout_ms = t->total_ms ? t->total_ms : t->head_ms;
-	if (t->addresses[0].addr.ss_family == AF_UNIX)
+	if (t->address_count &&
+	    t->addresses[0].addr.ss_family == AF_UNIX)
 		out->unix_path = t->addresses[0].text + strlen("unix:");
 }
 

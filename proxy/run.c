@@ -325,6 +325,7 @@ run_start(struct run *r, const struct console_settings *settings)
 	r->proxy.client_idle_ms = settings->idle_ms;
 	pthread_mutex_init(&r->reload_lock, NULL);
 	pthread_mutex_init(&r->proxy.rules.lock, NULL);
+	r->proxy.rules.workers = r->worker_count;
 	if (level >= 0)
 		log_set_level((enum log_level)level);
 	digest_start();

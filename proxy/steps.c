@@ -33,6 +33,7 @@ step_abort(struct exchange *ex)
 {
 	ex->aborted = true;
 	ex->keep_alive = false;
+	exchange_leave_target(ex);
 	upstream_drop(&ex->upstream);
 	if (!ex->lease)		/* its head never arrived */
 		ex->rejected = true;
@@ -125,7 +126,7 @@ receive_done(struct exchange *ex)
 	ex->upload.framing = parse_request_framing(p);
 	ex->upload.left = p->ll.content_length;
 	ex->upload.done = ex->upload.framing == PARSE_NO_BODY;
-	ex->upload_replayable = ex->upload.framing != PARSE_CHUNKED;
+	ex->upload_replayable = true;
 	ex->expects_continue =
 		(p->seen & FIELD_BIT(FIELD_EXPECT)) != 0;
 }
@@ -489,6 +490,7 @@ looks_whole(const struct exchange *ex)
 static enum flow
 finish(struct exchange *ex)
 {
+	exchange_leave_target(ex);
 	upstream_drop(&ex->upstream);
 	if (looks_whole(ex))
 		io_reset(&ex->client->io);

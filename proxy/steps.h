@@ -16,7 +16,7 @@ enum flow step_abort(struct exchange *ex);
 
 /* forward.c */
 enum flow forward_step(struct exchange *ex);
-/* forward_failed: no answer came, for this reason. */
+/* forward_failed: no answer came, for this reason. (attempt.c) */
 enum flow forward_failed(struct exchange *ex, enum problem p);
 /* forward_expired: the deadline has passed; who was it? */
 enum flow forward_expired(struct exchange *ex);
@@ -25,5 +25,10 @@ enum flow forward_expired(struct exchange *ex);
 /* tunnel_begin: the upstream said 101. */
 enum flow tunnel_begin(struct exchange *ex);
 enum flow tunnel_step(struct exchange *ex);
+
+/* attempt.c: the same step's other half. attempt_begin takes a connection
+ * (ex->upstream) or waits for one; attempt_answered: a final head came. */
+enum flow attempt_begin(struct exchange *ex);
+void attempt_answered(struct exchange *ex);
 
 #endif

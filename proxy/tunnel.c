@@ -115,6 +115,7 @@ tunnel_begin(struct exchange *ex)
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
 	ex->first_byte_us = exchange_elapsed_us(ex);
 	ex->status = 101;
+	attempt_answered(ex);
 	ex->answer_fields = parse_fields(&ex->response);
 	ex->download.framing = PARSE_NO_BODY;
 	if (head_forward_response(ex) ||

@@ -28,6 +28,9 @@ idle_remove(struct upstream *up)
 		up->idle_next->idle_prev = up->idle_prev;
 	up->idle_prev = NULL;
 	up->pool->idle_count--;
+	if (up->counted_idle)
+		gate_idle(up->pool->gate, -1);
+	up->counted_idle = false;
 }
 
 static void
@@ -42,6 +45,7 @@ upstream_close(struct upstream *up)
 	counter_add(COUNTER_UPSTREAM_OPEN, -1);
 	timer_cancel(&up->worker->timers, &up->timer);
 	io_close(up->worker, &up->io);
+	gate_freed(up->pool->gate);
 }
 
 /* What the server said behind its answer must not become the next one. The
@@ -80,45 +84,68 @@ upstream_expired(struct timer *t)
 	upstream_close(up);
 }
 
-static struct upstream *
-upstream_open(struct worker *w, struct pool *pool)
+static void
+upstream_init(struct upstream *up, struct worker *w, struct pool *pool)
 {
-	const struct sockaddr *sa =
-		(const struct sockaddr *)&pool->address.addr;
-	struct upstream *up = calloc(1, sizeof(*up));
-	int one = 1;
-
-	if (!up)
-		return NULL;
 	up->worker = w;
 	up->pool = pool;
 	up->io.ready = upstream_ready;
 	up->io.free_fn = upstream_free;
 	up->timer.fire = upstream_expired;
 	up->connecting = pool->tls != NULL;
+}
+
+/* A Unix socket whose backlog is full says EAGAIN, and no event follows. */
+static enum upstream_got
+upstream_connect(struct upstream *up, const struct rules_address *a)
+{
+	const struct sockaddr *sa = (const struct sockaddr *)&a->addr;
+	int one = 1;
+
 	up->io.fd = socket(sa->sa_family,
 			   SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (up->io.fd < 0)
-		goto fail;
+		return UPSTREAM_FAILED;
 	if (sa->sa_family != AF_UNIX)
 		(void)setsockopt(up->io.fd, IPPROTO_TCP, TCP_NODELAY, &one,
 				 sizeof(one));
-	if (connect(up->io.fd, sa, pool->address.addr_len) == 0)
+	if (connect(up->io.fd, sa, a->addr_len) == 0)
 		up->io.writable = true;
 	else if (errno == EINPROGRESS)
 		up->connecting = true;
+	else if (errno == EAGAIN && sa->sa_family == AF_UNIX)
+		return UPSTREAM_BACKLOG;
 	else
-		goto fail;
-	if (io_add(w, &up->io))
-		goto fail;
-	counter_inc(COUNTER_UPSTREAM_CONNECTED);
-	counter_add(COUNTER_UPSTREAM_OPEN, 1);
-	return up;
-fail:
+		return UPSTREAM_FAILED;
+	return io_add(up->worker, &up->io) ? UPSTREAM_FAILED : UPSTREAM_TAKEN;
+}
+
+static enum upstream_got
+upstream_open(struct worker *w, struct pool *pool, struct upstream **out)
+{
+	struct upstream *up;
+	enum upstream_got got;
+
+	if (!gate_take(pool->gate))
+		return UPSTREAM_FULL;
+	up = calloc(1, sizeof(*up));
+	if (!up) {
+		gate_freed(pool->gate);
+		return UPSTREAM_FAILED;
+	}
+	upstream_init(up, w, pool);
+	got = upstream_connect(up, &pool->endpoint->address);
+	if (got == UPSTREAM_TAKEN) {
+		counter_inc(COUNTER_UPSTREAM_CONNECTED);
+		counter_add(COUNTER_UPSTREAM_OPEN, 1);
+		*out = up;
+		return got;
+	}
 	if (up->io.fd >= 0)
 		close(up->io.fd);
 	free(up);
-	return NULL;
+	gate_freed(pool->gate);
+	return got;
 }
 
 static struct upstream *
@@ -139,23 +166,30 @@ idle_pop(struct pool *pool, enum upstream_want want)
 	return NULL;
 }
 
-struct upstream *
+enum upstream_got
 upstream_take(struct worker *w, struct pool *pool, enum upstream_want want,
 	      struct exchange *ex)
 {
 	struct upstream *up = idle_pop(pool, want);
+	enum upstream_got got = UPSTREAM_TAKEN;
 
 	if (up) {
 		up->reused = true;
 		counter_inc(COUNTER_UPSTREAM_REUSED);
 	} else {
-		up = upstream_open(w, pool);
+		got = upstream_open(w, pool, &up);
+		/* Another address may keep one that nobody uses. */
+		if (got == UPSTREAM_FULL && pool->gate->idle) {
+			pool_release_idle(w, pool->gate);
+			got = upstream_open(w, pool, &up);
+		}
 	}
-	if (up) {
-		up->exchange = ex;
-		pool->busy++;
-	}
-	return up;
+	if (got != UPSTREAM_TAKEN)
+		return got;
+	up->exchange = ex;
+	ex->upstream = up;
+	pool->busy++;
+	return got;
 }
 
 enum io_result
@@ -167,7 +201,7 @@ upstream_secure(struct upstream *up)
 		return IO_OK;
 	if (!io_is_tls(&up->io) &&
 	    tls_client_attach(pool->tls, up->worker, &up->io,
-			      pool->address.host, &pool->session))
+			      pool->endpoint->address.host, &pool->session))
 		return IO_BROKEN;
 	return tls_handshake(&up->io);
 }
@@ -184,13 +218,43 @@ upstream_close_idle(struct pool *pool)
 }
 
 void
+upstream_close_oldest(struct pool *pool)
+{
+	struct upstream *up = pool->idle;
+
+	while (up->idle_next)
+		up = up->idle_next;
+	idle_remove(up);
+	upstream_close(up);
+}
+
+/* Whoever waits for a connection of a limited target gets this one. */
+static void
+offer_idle(struct upstream *up)
+{
+	struct gate *g = up->pool->gate;
+
+	if (!g->max_connections)
+		return;
+	up->counted_idle = true;
+	gate_idle(g, 1);
+	if (gate_has_queue(g)) {
+		gate_call(g);
+	} else if (gate_is_wanted_elsewhere(g)) {
+		idle_remove(up);
+		upstream_close(up);
+	}
+}
+
+void
 upstream_keep(struct upstream **upp)
 {
 	struct upstream *up = *upp;
 	struct pool *pool = up->pool;
 
 	if (pool->idle_count >= IDLE_MAX || up->io.peer_done ||
-	    up->io.broken || up->worker->draining || !is_quiet(up) ||
+	    up->io.broken || up->worker->draining || !pool->current ||
+	    !is_quiet(up) ||
 	    (io_is_tls(&up->io) && !tls_is_drained(&up->io))) {
 		upstream_drop(upp);
 		return;
@@ -206,6 +270,7 @@ upstream_keep(struct upstream **upp)
 	pool->idle_count++;
 	timer_set(&up->worker->timers, &up->timer,
 		  up->worker->now_ms + IDLE_MS);
+	offer_idle(up);
 }
 
 void

@@ -23,13 +23,17 @@ struct upstream {
 	struct exchange *exchange;	/* NULL: idle */
 	struct upstream *idle_next, **idle_prev;
 	bool connecting, reused;
+	bool counted_idle;		/* of a limited target */
 };
 
-/* upstream_take returns a kept-alive connection, or a new one that is
- * connecting; NULL when no socket can be had. may_reuse false: always new. */
+/* upstream_take gives a kept-alive connection, or a new one that may still
+ * be connecting. FULL: the target has as many as it may have. BACKLOG: the
+ * server's queue is full (Unix sockets only). FAILED: none can be had. */
 enum upstream_want { UPSTREAM_ANY, UPSTREAM_PROBED, UPSTREAM_FRESH };
-struct upstream *upstream_take(struct worker *w, struct pool *pool,
-			       enum upstream_want want, struct exchange *ex);
+enum upstream_got { UPSTREAM_TAKEN, UPSTREAM_FULL, UPSTREAM_BACKLOG,
+		    UPSTREAM_FAILED };
+enum upstream_got upstream_take(struct worker *w, struct pool *pool,
+				enum upstream_want want, struct exchange *ex);
 /* upstream_secure goes on with TLS on a connected socket; IO_OK when requests
  * may be sent, at once where the target is plain. */
 MUST_CHECK enum io_result upstream_secure(struct upstream *up);
@@ -37,7 +41,9 @@ MUST_CHECK enum io_result upstream_secure(struct upstream *up);
  * clear the pointer. */
 void upstream_keep(struct upstream **up);
 void upstream_drop(struct upstream **up);
-/* upstream_close_idle closes what is kept of that address. */
+/* upstream_close_idle closes what is kept of that address;
+ * upstream_close_oldest only what was used least recently. */
 void upstream_close_idle(struct pool *pool);
+void upstream_close_oldest(struct pool *pool);
 
 #endif

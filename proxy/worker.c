@@ -406,7 +406,7 @@ worker_fini(struct worker *w)
 {
 	struct exchange *ex;
 
-	pool_fini(w);
+	INVARIANT(!w->pools);
 	dead_free(w);
 	while ((ex = w->spare) != NULL) {
 		w->spare = ex->next;

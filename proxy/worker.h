@@ -69,6 +69,7 @@ struct worker {
 	struct lease *lease;		/* newest rules */
 	struct lease *old_leases;	/* superseded, still in use */
 	uint64_t rules_generation;
+	uint64_t rules_failed;		/* generation without memory */
 	struct journal_queue *queue;
 	struct record_pool records;
 	struct exchange *waiting[WORKER_WAITING_SLOTS];	/* for replies */
