@@ -190,6 +190,27 @@ touch(void *arg)
 		log_warn("consume.touch", "%s", err.text);
 }
 
+/* The bus will never take this reply, and the handler would only run again:
+ * the caller is told, and whoever looks at the dead letters. */
+static void
+refuse_reply(struct consume *c, const struct wire_event *e,
+	     const char *reason)
+{
+	static const char text[] =
+		"{\"status\":502,\"headers\":{\"content-type\":"
+		"\"application/problem+json\"},\"json\":{\"title\":"
+		"\"Bad Gateway\",\"status\":502,\"detail\":\"The reply to the "
+		"command cannot be sent as an HTTP answer.\"}}";
+	struct cJSON *reply CLEANUP(payload_free) = NULL;
+	struct error err = { 0 };
+
+	reply = payload_parse(SPAN_LITERAL(text), &err);
+	if (reply && wire_reply(&c->wire, e, reply, &err))
+		log_warn("consume.reply", "%s", err.text);
+	if (wire_term(&c->wire, e->sequence, reason, &err))
+		wire_nak(&c->wire, e->sequence, reason);
+}
+
 static void
 settle(struct consume *c, const struct wire_event *e,
        const struct handler_result *r)
@@ -206,7 +227,10 @@ settle(struct consume *c, const struct wire_event *e,
 	 * the caller gets nothing, and the handler may be asked twice. */
 	if (send_reply(c, e, r, &err)) {
 		log_warn("consume.reply", "%s", err.text);
-		wire_nak(&c->wire, e->sequence, err.text);
+		if (c->wire.refused)
+			refuse_reply(c, e, err.text);
+		else
+			wire_nak(&c->wire, e->sequence, err.text);
 		return;
 	}
 	wire_ack(&c->wire, e->sequence);

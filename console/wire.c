@@ -286,6 +286,20 @@ wire_touch(struct wire *w, const struct wire_event *e, struct error *err)
 	return call(w, &j, 0, err);
 }
 
+int
+wire_term(struct wire *w, int64_t sequence, const char *reason,
+	  struct error *err)
+{
+	struct json j;
+
+	begin(w, &j, "term");
+	add_who(w, &j);
+	json_key(&j, "sequence");
+	json_i64(&j, sequence);
+	add_text(&j, "reason", reason);
+	return call(w, &j, 0, err);
+}
+
 /* ---- commands ---- */
 
 int

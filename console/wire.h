@@ -70,6 +70,9 @@ MUST_CHECK int wire_touch(struct wire *w, const struct wire_event *e,
  * status, headers and one of body, body_base64 and json. */
 MUST_CHECK int wire_reply(struct wire *w, const struct wire_event *e,
 			  const struct cJSON *reply, struct error *err);
+/* wire_term makes the event a dead letter at once. */
+MUST_CHECK int wire_term(struct wire *w, int64_t sequence, const char *reason,
+			 struct error *err);
 /* wire_redrive delivers dead letters of w->group again: one by its id, or
  * all (id 0); returns how many, -1 with err. */
 MUST_CHECK int64_t wire_redrive(struct wire *w, int64_t id, struct error *err);

@@ -506,6 +506,45 @@ START_TEST(test_reply)
 }
 END_TEST
 
+static const char *const bad_replies[] = {
+	"{\"status\":99}",
+	"{\"status\":700,\"body\":\"x\"}",
+	"{\"status\":200,\"headers\":{\"a b\":\"c\"}}",
+	"{\"status\":200,\"body\":\"x\",\"json\":1}",
+};
+
+/* The handler has done its work: it must not run again for a reply that can
+ * never be sent. */
+START_TEST(test_bad_reply)
+{
+	char text[512], exec[1024];
+	const char *const words[] = {
+		"--group",     "orders",
+		"--exec",      exec,
+		"--type",      "shop.*",
+		"--idle-exit", "300ms",
+		NULL,
+	};
+	struct bus_reply *reply = NULL;
+	struct id exchange = id_make();
+
+	snprintf(text, sizeof(text), "echo $CE_ATTEMPT >>@/tries; echo '%s'",
+		 bad_replies[_i]);
+	command(exec, text);
+	ck_assert_int_eq(bus_expect(bus, &exchange, deliver, &reply), 0);
+	publish("shop.order.place.v1", "order",
+		"{\"request\":{\"method\":\"POST\"}}", &exchange);
+	consume(&children[0], words);
+	ck_assert_int_eq(wait_end(&children[0]), 0);
+	check_file("tries", "1\n");
+	ck_assert_int_eq(group_number("dead"), 1);
+	ck_assert_int_eq(group_number("retrying"), 0);
+	ck_assert_ptr_nonnull(__atomic_load_n(&reply, __ATOMIC_ACQUIRE));
+	ck_assert_int_eq(reply->status, 502);
+	bus_reply_free(&reply);
+}
+END_TEST
+
 /* Output of a handler for an event that is no command stays its own. */
 START_TEST(test_no_reply_to_events)
 {
@@ -692,6 +731,7 @@ main(void)
 	tcase_add_test(tc, test_bus_restarts);
 	tcase_add_test(tc, test_refused);
 	tcase_add_loop_test(tc, test_reply, 0, ARRAY_SIZE(replies));
+	tcase_add_loop_test(tc, test_bad_reply, 0, ARRAY_SIZE(bad_replies));
 	tcase_add_test(tc, test_no_reply_to_events);
 	tcase_add_test(tc, test_dead_letters);
 	tcase_add_loop_test(tc, test_tail, 0, ARRAY_SIZE(tails));
