@@ -103,7 +103,55 @@ way_open(struct way *w, struct chunk *head)
 {
 	w->body->framing = PARSE_UNTIL_CLOSE;
 	w->body->done = false;
-	return way_send(w, head);
+	return !head || way_send(w, head);
+}
+
+/* Where a head lies, while it moves. */
+struct head {
+	const char *from;
+	size_t len;
+	const char *to;
+};
+
+static void
+span_follow(struct span *s, const struct head *h)
+{
+	if (s->at >= h->from && s->at <= h->from + h->len)
+		s->at = h->to + (s->at - h->from);
+}
+
+/* A tunnel may be open for hours: what the event needs of a head moves into
+ * the exchange, and its buffer goes back unless there is more in it. */
+static void
+head_settle(struct exchange *ex, struct parse *p, struct chunk **c,
+	    struct head h)
+{
+	struct message_request *v = &ex->view;
+	struct span *const spans[] = { &v->method, &v->target, &v->path,
+				       &v->query, &v->host, &v->client };
+	size_t i;
+
+	h.to = arena_copy(&ex->arena, h.from, h.len);
+	if (!h.to)
+		return;
+	parse_rebase(p, h.from, h.to);
+	p->end = h.to + h.len;
+	for (i = 0; i < ARRAY_SIZE(spans); i++)
+		span_follow(spans[i], &h);
+	if ((*c)->at == (*c)->end)
+		chunk_give(&ex->worker->chunks, c);
+}
+
+static void
+heads_settle(struct exchange *ex)
+{
+	const char *asked = ex->request_head->data + ex->request_start;
+	const char *said = ex->response.start.at - 5;	/* "HTTP/" */
+
+	head_settle(ex, &ex->request, &ex->request_head, (struct head){
+		asked, ex->request_head_end - ex->request_start, NULL });
+	head_settle(ex, &ex->response, &ex->response_head, (struct head){
+		said, (size_t)(ex->response.end - said), NULL });
 }
 
 enum flow
@@ -113,6 +161,7 @@ tunnel_begin(struct exchange *ex)
 
 	if (!hop_switches(ex) || out_pending(&ex->to_upstream))
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
+	heads_settle(ex);
 	ex->first_byte_us = exchange_elapsed_us(ex);
 	ex->status = 101;
 	attempt_answered(ex);

@@ -8,7 +8,7 @@ import socket
 
 import lib
 from lib import Client
-from peer import Peer
+from peer import Peer, read_message
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HOST = "Host: shop.example\r\n"
@@ -288,7 +288,72 @@ INTERIM = [
         client=[r"^HTTP/1.1 502 ", "upstream.protocol"]),
 ]
 
-TABLE = TRAILERS + HOPS + TARGETS + CONTENT + INTERIM
+FRAMING = [
+    Row("9110 5.5", "NUL in a value", get("X: a\0b\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 400 "]),
+    Row("9110 5.5", "a bare CR in a value", get("X: a\rb\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 400 "]),
+    Row("9110 5.5", "a bare CR in an answer's value", get(),
+        said("X: a\rb\r\nContent-Length: 0\r\n"),
+        client=[r"^HTTP/1.1 502 "]),
+    Row("9110 5.5", "octets beyond ASCII go on as they are",
+        b"GET /x HTTP/1.1\r\nHost: a\r\nX: \xc3\xa9\xff\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: \xe9\xfe\r\nContent-Length: 0\r\n\r\n",
+        origin=["X: \xc3\xa9\xff\r\n"], client=["X: \xe9\xfe\r\n"]),
+    Row("9112 2.2", "space before the first field",
+        "GET /x HTTP/1.1\r\n Host: a\r\nHost: b\r\n\r\n", NOTHING,
+        client=[r"^HTTP/1.1 400 "]),
+    Row("9112 3", "a target of more than 16 KiB: 414",
+        get(target="/" + "a" * 17000), NOTHING, client=[r"^HTTP/1.1 414 "]),
+    Row("9112 3.2", "no Host in HTTP/1.1", get(host=""), NOTHING,
+        client=[r"^HTTP/1.1 400 ", "request.host"]),
+    Row("9112 3.2", "two Hosts", get(HOST), NOTHING,
+        client=[r"^HTTP/1.1 400 ", "request.host"]),
+    Row("9112 5.1", "space before the colon", get("X : 1\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 400 "]),
+    Row("9112 5.1", "space before the colon of an answer", get(),
+        said("X : 1\r\nContent-Length: 0\r\n"),
+        client=[r"^HTTP/1.1 502 "]),
+    Row("9112 5.2", "a folded line", get("X: 1\r\n 2\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 400 "]),
+    Row("9112 5.2", "a folded line in an answer", get(),
+        said("X: 1\r\n 2\r\nContent-Length: 0\r\n"),
+        client=[r"^HTTP/1.1 502 "]),
+    Row("9112 6.1", "two framings in a request",
+        post("0\r\n\r\n", CHUNKED + "Content-Length: 5\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 400 ", "Connection: close"]),
+    Row("9112 6.1", "a coding that is not chunked: 501",
+        post("x", "Transfer-Encoding: gzip\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 501 ", "Connection: close"]),
+    Row("9112 6.3", "chunked is not the last coding",
+        post("0\r\n\r\n", "Transfer-Encoding: chunked, gzip\r\n"),
+        NOTHING, client=[r"^HTTP/1.1 (400|501) ", "Connection: close"]),
+    Row("9112 6.3", "two framings in an answer", get(),
+        said(CHUNKED + "Content-Length: 5\r\n", "0\r\n\r\n"),
+        client=[r"^HTTP/1.1 502 "]),
+    Row("9112 6.3", "lengths that differ in a request",
+        post("abc", "Content-Length: 3\r\nContent-Length: 2\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 400 ", "Connection: close"]),
+    Row("9112 6.3", "lengths that differ in an answer", get(),
+        said("Content-Length: 3\r\nContent-Length: 2\r\n", "abc"),
+        client=[r"^HTTP/1.1 502 "]),
+    Row("9112 7.1", "a chunk size that would wrap around",
+        post("1000000000000000a\r\nabc\r\n0\r\n\r\n", CHUNKED),
+        client=[r"^HTTP/1.1 400 ", "Connection: close"]),
+    Row("9112 7.1.1", "chunk extensions end here",
+        post("3;a=b\r\nabc\r\n0;c\r\n\r\n", CHUNKED),
+        said(CHUNKED, "3;d=e\r\nxyz\r\n0\r\n\r\n"),
+        origin=[r"\r\n\r\n3\r\nabc\r\n0\r\n\r\n$"],
+        client=[r"\r\n\r\n3\r\nxyz\r\n0\r\n\r\n$"]),
+    Row("9112 9.3", "a body of no use is read or the connection closed",
+        post("abc" * 10, CHUNKED + "Expect: 200-ok\r\n"), NOTHING,
+        client=[r"^HTTP/1.1 417 ", "Connection: close"]),
+    Row("9112 9.6", "close: answered, closed, nothing more is read",
+        get("Connection: close\r\n") + get(target="/second"),
+        client=["Connection: close", "ok$", r"!(?s)200.*200"]),
+]
+
+TABLE = TRAILERS + HOPS + TARGETS + CONTENT + INTERIM + FRAMING
 
 
 def exchange(port, data):
@@ -353,8 +418,29 @@ def table(case):
         case.equal(matapalo.stop(), 0, "exit status")
 
 
+def never_twice(case):
+    """9110 9.2.2: what is not idempotent is not sent again."""
+    seen = queue.Queue()
+
+    def serve(connection):
+        head, _ = read_message(connection)
+        seen.put(head.split(b" ")[0])
+        if seen.qsize() % 2 == 1:       # first a kept-alive connection
+            connection.send(OK)
+            return True
+        return False
+    matapalo = case.matapalo(legacy=Peer(case, serve).url)
+    with Client(matapalo.port) as client:
+        case.equal(client.request("GET", "/x").status, 200, "to keep alive")
+        case.equal(client.request("POST", "/x", b"z").status, 502,
+                   "9110 9.2.2: a POST whose connection ends")
+    case.equal(list(seen.queue), [b"GET", b"POST"], "9110 9.2.2: sent once")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def scenario(case):
     table(case)
+    never_twice(case)
 
 
 lib.main(scenario)

@@ -224,6 +224,7 @@ def recorded(case, matapalo):
 
 
 def many_idle(case, matapalo):
+    before = matapalo.rss_kib()
     clients = [opened(matapalo.port) for _ in range(100)]
     for client in clients:
         client.until(b"\r\n\r\n")
@@ -231,6 +232,11 @@ def many_idle(case, matapalo):
         client.send(b"n%d" % i)
     for i, client in enumerate(clients):
         case.equal(client.exactly(len(b"n%d" % i)), b"N%d" % i, "its own")
+    grown = matapalo.rss_kib() - before
+    case.check(grown < 2600 or lib.is_sanitized(),
+               "100 silent tunnels cost %d KiB" % grown)
+    print("100 silent tunnels: %d KiB" % grown)
+    for client in clients:
         client.close()
     wait_for(lambda: matapalo.metrics()[
         "matapalo_client_connections_open"] == 0, "them to be gone")
