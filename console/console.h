@@ -31,6 +31,12 @@ struct console_settings {
 	unsigned head_ms, idle_ms;	/* client: request head, keep-alive */
 	const char *trusted_proxy[CONSOLE_LIST_MAX + 1];
 	const char *trusted_field;
+	const char *tls_certificate[CONSOLE_LIST_MAX + 1];
+	const char *tls_key[CONSOLE_LIST_MAX + 1];
+	const char *tls_min_version;	/* 1.2 or 1.3 */
+	const char *tls_client_certificates;	/* none, request, require */
+	const char *tls_client_ca;	/* file, or NULL */
+	const char *tls_client_header;	/* NULL: nobody is told */
 	unsigned commit_delay_ms;
 	const char *settings;		/* the settings file read, or NULL */
 };

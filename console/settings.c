@@ -54,7 +54,8 @@ settings_is_list(const struct settings_row *row)
 {
 	return row->type == SETTINGS_LISTEN_LIST ||
 	       row->type == SETTINGS_BUS_LIST ||
-	       row->type == SETTINGS_NETWORK_LIST;
+	       row->type == SETTINGS_NETWORK_LIST ||
+	       row->type == SETTINGS_TEXT_LIST;
 }
 
 static int
@@ -79,6 +80,41 @@ check_client_field(const char *text, struct error *err)
 			 text);
 }
 
+static int
+check_tls_version(const char *text, struct error *err)
+{
+	if (!strcmp(text, "1.2") || !strcmp(text, "1.3"))
+		return 0;
+	return error_set(err,
+			 "`%s' is not a version of TLS to begin with: use 1.2 "
+			 "or 1.3",
+			 text);
+}
+
+static int
+check_tls_clients(const char *text, struct error *err)
+{
+	if (!strcmp(text, "none") || !strcmp(text, "request") ||
+	    !strcmp(text, "require"))
+		return 0;
+	return error_set(err, "`%s' is none of none, request and require",
+			 text);
+}
+
+/* A token of RFC 9110 5.6.2. */
+static int
+check_field_name(const char *text, struct error *err)
+{
+	if (*text && strspn(text, "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789!#$%&'*+-.^_`|~") == strlen(text))
+		return 0;
+	return error_set(err,
+			 "`%s' is not the name of a header field, such as "
+			 "X-Forwarded-Client-Cert",
+			 text);
+}
+
 /* What every text of this type must look like. */
 static int
 check_text(enum settings_type type, const char *text, struct error *err)
@@ -88,6 +124,7 @@ check_text(enum settings_type type, const char *text, struct error *err)
 
 	switch (type) {
 	case SETTINGS_TEXT:
+	case SETTINGS_TEXT_LIST:
 		return *text ? 0 : error_set(err, "the value is empty");
 	case SETTINGS_LEVEL:
 		return check_level(text, err);
@@ -101,6 +138,12 @@ check_text(enum settings_type type, const char *text, struct error *err)
 		return network_parse(text, &network, err);
 	case SETTINGS_CLIENT_FIELD:
 		return check_client_field(text, err);
+	case SETTINGS_TLS_VERSION:
+		return check_tls_version(text, err);
+	case SETTINGS_TLS_CLIENTS:
+		return check_tls_clients(text, err);
+	case SETTINGS_FIELD_NAME:
+		return check_field_name(text, err);
 	case SETTINGS_COUNT:
 	case SETTINGS_DURATION:
 		return 0;
@@ -127,11 +170,15 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 	case SETTINGS_LEVEL:
 	case SETTINGS_ADDRESS:
 	case SETTINGS_CLIENT_FIELD:
+	case SETTINGS_TLS_VERSION:
+	case SETTINGS_TLS_CLIENTS:
+	case SETTINGS_FIELD_NAME:
 		list[0] = texts[0];
 		return 0;
 	case SETTINGS_LISTEN_LIST:
 	case SETTINGS_BUS_LIST:
 	case SETTINGS_NETWORK_LIST:
+	case SETTINGS_TEXT_LIST:
 		memcpy(list, texts, count * sizeof(*texts));
 		list[count] = NULL;
 		return 0;

@@ -16,7 +16,7 @@
 #include "console/settings_internal.h"
 #include "console/value.h"
 
-#define SLOTS_MAX 32
+#define SLOTS_MAX 64
 #define FILE_LIMIT_BYTES (64u * 1024)
 #define MEMORY_LIMIT_BYTES (256u * 1024)
 
@@ -388,6 +388,28 @@ convert(struct loading *l, const struct settings_row *row, struct error *err)
 }
 
 static int
+check_tls(const struct console_settings *v, struct error *err)
+{
+	struct value_listen listen;
+
+	for (size_t i = 0; v->listen[i]; i++) {
+		if (value_listen(v->listen[i], &listen, err))
+			return -1;
+		if ((listen.flags & LISTEN_TLS) && !v->tls_certificate[0])
+			return error_set(err,
+					 "--listen %s needs a certificate: "
+					 "give --tls-certificate FILE",
+					 v->listen[i]);
+	}
+	if (strcmp(v->tls_client_certificates, "none") && !v->tls_client_ca)
+		return error_set(err,
+				 "--tls-client-certificates %s: say with "
+				 "--tls-client-ca FILE who signs them",
+				 v->tls_client_certificates);
+	return 0;
+}
+
+static int
 check_together(const struct console_settings *v, struct error *err)
 {
 	if (v->legacy && v->rules)
@@ -398,7 +420,7 @@ check_together(const struct console_settings *v, struct error *err)
 	if (!v->legacy && !v->rules)
 		return error_set(err, "what shall stand behind matapalo? Give "
 				      "--legacy URL or --rules FILE");
-	return 0;
+	return check_tls(v, err);
 }
 
 int

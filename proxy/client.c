@@ -15,6 +15,7 @@
 #include "proxy/exchange.h"
 #include "proxy/listen.h"
 #include "proxy/prelude.h"
+#include "proxy/tls_server.h"
 #include "proxy/worker.h"
 
 #define LINGER_MS 2000u
@@ -137,6 +138,10 @@ client_prelude(struct client *c)
 			r = prelude_proxy_header(c);
 			break;
 		case CLIENT_TLS_HANDSHAKE:
+			r = tls_server_handshake(c->worker->proxy->tls,
+						 c->worker, &c->io,
+						 c->address);
+			break;
 		case CLIENT_HTTP:
 			break;
 		}
@@ -232,6 +237,14 @@ client_ready(struct io *io)
 }
 
 static void
+client_give_up(struct client *c)
+{
+	if (c->phase == CLIENT_TLS_HANDSHAKE)
+		counter_inc(COUNTER_TLS_CLIENT_TIMEOUT);
+	client_close(c);
+}
+
+static void
 client_expired(struct timer *t)
 {
 	struct client *c = (struct client *)((char *)t -
@@ -240,7 +253,7 @@ client_expired(struct timer *t)
 	if (c->exchange)
 		exchange_expired(c->exchange);
 	else
-		client_close(c);
+		client_give_up(c);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "proxy/client.h"
 #include "proxy/exchange.h"
 #include "proxy/forwarded.h"
+#include "proxy/tls.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "proxy/writer.h"
@@ -18,7 +19,26 @@ struct keep {
 	uint64_t withheld;		/* besides those of class HOP */
 	enum { KEEP_ANSWER, KEEP_REQUEST } of;
 	const struct forwarded_chain *chain;	/* of a trusted peer */
+	struct span tls_header;		/* ours alone, where it is set */
 };
+
+/* An underscore counts as a hyphen, as it does behind CGI. */
+static bool
+names_same_field(struct span a, struct span b)
+{
+	size_t i;
+
+	if (a.len != b.len)
+		return false;
+	for (i = 0; i < a.len; i++) {
+		char x = a.at[i] == '_' ? '-' : a.at[i];
+		char y = b.at[i] == '_' ? '-' : b.at[i];
+
+		if (strncasecmp(&x, &y, 1) != 0)
+			return false;
+	}
+	return true;
+}
 
 static bool
 field_goes_on(const struct parse *p, size_t i, const struct keep *k)
@@ -29,6 +49,9 @@ field_goes_on(const struct parse *p, size_t i, const struct keep *k)
 		return false;
 	if (k->of == KEEP_REQUEST && known == FIELD_OTHER &&
 	    forwarded_is_ours(p->fields[i].name, k->chain))
+		return false;
+	if (k->tls_header.len &&
+	    names_same_field(p->fields[i].name, k->tls_header))
 		return false;
 	return !p->names_fields ||
 	       !parse_is_hop_by_hop(parse_fields(p), p->fields[i].name, true);
@@ -112,6 +135,29 @@ put_via(const struct exchange *ex, struct writer *w)
 	put_str(w, CRLF);
 }
 
+/* What the client's certificate says of it, for those who are to know. */
+static struct span
+tls_peer_of(const struct exchange *ex)
+{
+	const char *peer = tls_peer(&ex->client->io);
+
+	return ex->worker->proxy->tls_client_header.len ? span_of(peer) :
+		SPAN_LITERAL("");
+}
+
+static void
+put_tls_peer(const struct exchange *ex, struct writer *w)
+{
+	struct span peer = tls_peer_of(ex);
+
+	if (!peer.len)
+		return;
+	put(w, ex->worker->proxy->tls_client_header);
+	put_str(w, ": ");
+	put(w, peer);
+	put_str(w, CRLF);
+}
+
 static void
 put_request_framing(struct exchange *ex, struct writer *w)
 {
@@ -146,7 +192,9 @@ add_request_fields(struct exchange *ex, bool own_host)
 {
 	struct forwarded told = forwarded_of(ex);
 	size_t size = 256 + forwarded_size(&told) + ex->view.host.len +
-		      upstream_host(ex).len + hop_request_size(ex);
+		      upstream_host(ex).len + hop_request_size(ex) +
+		      ex->worker->proxy->tls_client_header.len +
+		      tls_peer_of(ex).len;
 	char *block = arena_alloc(&ex->arena, size), id[ID_TEXT_SIZE];
 	struct writer w = { block, block + size };
 
@@ -160,6 +208,7 @@ add_request_fields(struct exchange *ex, bool own_host)
 	}
 	put_via(ex, &w);
 	forwarded_put(&told, &w);
+	put_tls_peer(ex, &w);
 	/* New services get the id that joins their logs to the event; the
 	 * legacy's requests stay as they are. */
 	if (ex->target != ex->lease->rules->legacy) {
@@ -207,7 +256,7 @@ head_forward_request(struct exchange *ex)
 	bool own_host = !host || !span_equal(host->value, ex->view.host);
 	bool as_is = line_goes_as_it_is(ex);
 	struct keep k = { request_withholds(ex, own_host), KEEP_REQUEST,
-			  ex->chain };
+			  ex->chain, ex->worker->proxy->tls_client_header };
 	const char *end, *start;
 
 	out_reset(&ex->to_upstream);
@@ -298,7 +347,8 @@ head_forward_response(struct exchange *ex)
 	struct keep k;
 
 	frame_answer(ex);
-	k = (struct keep){ response_withholds(ex), KEEP_ANSWER, NULL };
+	k = (struct keep){ response_withholds(ex), KEEP_ANSWER, NULL,
+			  { NULL, 0 } };
 	if (!ex->upload.done || ex->worker->draining)
 		ex->keep_alive = false;
 	if (add_status_line(ex, line))
@@ -316,7 +366,8 @@ head_forward_interim(struct exchange *ex)
 {
 	const char *rest = ex->response.start.at + 3;	/* behind "1.1" */
 	const char *end = ex->response.end - 2;
-	struct keep k = { response_withholds(ex), KEEP_ANSWER, NULL };
+	struct keep k = { .withheld = response_withholds(ex),
+			  .of = KEEP_ANSWER };
 	size_t size = sizeof("HTTP/1.1") + (size_t)(end - rest) + 2;
 	struct writer w;
 	struct out runs;

@@ -210,10 +210,6 @@ proxy_listen(const char *text, unsigned sockets, struct listen_address *out,
 	if (value_listen(text, &l, err))
 		return -1;
 	out->facts.flags = l.flags;
-	if (l.flags & LISTEN_TLS)
-		return error_set(err, "listen address %s: this build of "
-				 "matapalo speaks no TLS; remove the option "
-				 "tls", text);
 	if (!strncmp(l.address, "unix:", 5))
 		return listen_unix(l.address + 5, l.mode, out, err);
 	return resolve_and_listen(l.address, sockets, out, err);

@@ -16,10 +16,12 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "proxy/stats.h"
+#include "proxy/tls_server.h"
 
 #define QUEUE_CAPACITY 16384u
 #define WORKERS_MAX 64u
 #define EXIT_UNUSABLE 2
+#define CERTIFICATES_SETTLE_MS 300
 
 /* ---- parts, in order ---- */
 
@@ -54,6 +56,18 @@ start_data(struct run *r, struct error *err)
 				 strerror(errno));
 	snprintf(path, sizeof(path), "%s/redact.key", r->data);
 	return digest_key_load(&r->key, path, err);
+}
+
+static int
+start_tls(struct run *r, struct error *err)
+{
+	const struct console_settings *s = r->settings;
+
+	r->proxy.tls_client_header = span_of(s->tls_client_header);
+	if (!s->tls_certificate[0])
+		return 0;
+	r->proxy.tls = tls_server_new(s, err);
+	return r->proxy.tls ? 0 : -1;
 }
 
 static int
@@ -195,7 +209,7 @@ static int
 start_all(struct run *r, struct error *err)
 {
 	static int (*const parts[])(struct run *, struct error *) = {
-		start_settings, start_data, start_journal, start_bus,
+		start_settings, start_tls, start_data, start_journal, start_bus,
 		start_subscribers, start_workers, start_admin, write_run_file,
 	};
 	size_t i;
@@ -232,19 +246,41 @@ signals_read(struct run *r, int fd)
 		if (si.ssi_signo != SIGHUP)
 			return true;
 		reload_rules(r);
+		if (r->proxy.tls)
+			tls_server_reload(r->proxy.tls);
 	}
 	return false;
+}
+
+/* A certificate and its key are two files: what comes in one go is read in
+ * one go. */
+static void
+serve_certificates(struct run *r, const struct pollfd *fd, int *pause_ms)
+{
+	if (fd->revents & POLLIN) {
+		tls_server_drain(fd->fd);
+		*pause_ms = CERTIFICATES_SETTLE_MS;
+	} else if (*pause_ms >= 0) {
+		*pause_ms = -1;
+		tls_server_reload(r->proxy.tls);
+	}
 }
 
 static void
 serve(struct run *r, int signals)
 {
-	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN },
-				 { .fd = reload_watch(r), .events = POLLIN } };
+	struct pollfd fds[3] = {
+		{ .fd = signals, .events = POLLIN },
+		{ .fd = reload_watch(r), .events = POLLIN },
+		{ .fd = r->proxy.tls ? tls_server_watch(r->proxy.tls) : -1,
+		  .events = POLLIN },
+	};
+	int pause_ms = -1;
 
 	for (;;) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 3, pause_ms) < 0 && errno != EINTR)
 			break;
+		serve_certificates(r, &fds[2], &pause_ms);
 		if ((fds[0].revents & POLLIN) && signals_read(r, signals))
 			break;
 		if ((fds[1].revents & POLLIN) &&
@@ -253,6 +289,8 @@ serve(struct run *r, int signals)
 	}
 	if (fds[1].fd >= 0)
 		close(fds[1].fd);
+	if (fds[2].fd >= 0)
+		close(fds[2].fd);
 }
 
 /* ---- stopping ---- */
@@ -308,6 +346,7 @@ stop_all(struct run *r)
 	for (i = 0; i < r->workers_made; i++)
 		worker_fini(&r->workers[i]);
 	free(r->workers);
+	tls_server_free(&r->proxy.tls);
 	stats_free(&r->proxy.stats);
 	rules_holder_fini(&r->proxy.rules);
 }

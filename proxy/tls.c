@@ -19,13 +19,14 @@
 
 /* A certificate that did not verify says more than the alert about it. */
 static const char *
-failure_words(const struct tls *t)
+failure_words(struct tls *t)
 {
 	long verify = SSL_get_verify_result(t->ssl);
 	const char *words;
 
 	if (verify != X509_V_OK)
 		return X509_verify_cert_error_string(verify);
+	t->plain_http = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
 	words = ERR_reason_error_string(ERR_peek_error());
 	if (words)
 		return words;
@@ -48,8 +49,7 @@ failure(struct tls *t, int ret)
 		break;
 	default:
 		t->reason = failure_words(t);
-		t->io->broken = true;
-		t->end = IO_BROKEN;
+		t->end = IO_BROKEN;	/* tls_leave still sends the alert */
 		break;
 	}
 	ERR_clear_error();
@@ -120,6 +120,9 @@ tls_detach(struct io *io)
 	SSL_free(t->ssl);
 	tls_rest_drop(&t->unread);
 	tls_rest_drop(&t->unsent);
+	if (t->release)
+		t->release(t->held);
+	free(t->peer);
 	free(t);
 	io->tls = NULL;
 }
@@ -128,6 +131,32 @@ struct ssl_st *
 tls_ssl(const struct io *io)
 {
 	return io->tls->ssl;
+}
+
+void
+tls_hold(struct io *io, void *what, void (*release)(void *what))
+{
+	io->tls->held = what;
+	io->tls->release = release;
+}
+
+void
+tls_set_peer(struct io *io, char *text)
+{
+	free(io->tls->peer);
+	io->tls->peer = text;
+}
+
+const char *
+tls_peer(const struct io *io)
+{
+	return io->tls ? io->tls->peer : NULL;
+}
+
+bool
+tls_met_plain_http(const struct io *io)
+{
+	return io->tls && io->tls->plain_http;
 }
 
 void
@@ -270,7 +299,7 @@ encrypt(struct tls *t, struct out *o)
 	size_t n, done;
 
 	while (out_pending(o) && b->out_end < TLS_PIECE_BYTES &&
-	       !t->io->broken) {
+	       t->end != IO_BROKEN) {
 		n = next_piece(b, o, &data);
 		if (n > TLS_STAGED_MOST - b->out_end)
 			n = TLS_STAGED_MOST - b->out_end;
@@ -278,7 +307,7 @@ encrypt(struct tls *t, struct out *o)
 			out_advance(o, done);
 		} else {
 			(void)failure(t, 0);
-			t->io->broken = true;
+			t->end = IO_BROKEN;
 		}
 	}
 }

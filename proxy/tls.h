@@ -42,6 +42,14 @@ void tls_keep_session(struct io *io, struct ssl_session_st **slot);
 int tls_on_session(struct ssl_st *ssl, struct ssl_session_st *session);
 /* tls_ssl lends OpenSSL's side of the connection. */
 struct ssl_st *tls_ssl(const struct io *io);
+/* tls_hold keeps `what` until the connection is freed. */
+void tls_hold(struct io *io, void *what, void (*release)(void *what));
+/* tls_set_peer says who the peer proved to be; takes the malloc'd text, which
+ * tls_peer lends. NULL: nobody in particular. */
+void tls_set_peer(struct io *io, char *text);
+const char *tls_peer(const struct io *io);
+/* tls_met_plain_http: what came instead of a handshake was a request. */
+bool tls_met_plain_http(const struct io *io);
 /* tls_may_log: a worker writes a few lines a second about failures of TLS;
  * anyone can cause as many as he likes. The counters know all of them. */
 bool tls_may_log(struct worker *w);

@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <string.h>
 
 const char *
 tls_pem_words(void)
@@ -40,14 +41,20 @@ is_end(void)
 EVP_PKEY *
 tls_pem_key(struct span text, struct error *err)
 {
-	BIO *in = BIO_new_mem_buf(text.at, (int)text.len);
-	EVP_PKEY *key = in ? PEM_read_bio_PrivateKey(in, NULL, no_passphrase,
-						     NULL) : NULL;
+	static const char mark[] = "PRIVATE KEY-----";
+	EVP_PKEY *key;
+	BIO *in;
 
+	if (!memmem(text.at, text.len, mark, sizeof(mark) - 1))
+		return NULL;
+	in = BIO_new_mem_buf(text.at, (int)text.len);
+	key = in ? PEM_read_bio_PrivateKey(in, NULL, no_passphrase, NULL) :
+		   NULL;
 	BIO_free(in);
-	if (!key && !is_end())
-		error_set(err, "the private key cannot be read: %s (one with "
-			  "a passphrase cannot be used)", tls_pem_words());
+	ERR_clear_error();
+	if (!key)
+		error_set(err, "the private key cannot be read; one with a "
+			  "passphrase cannot be used");
 	return key;
 }
 

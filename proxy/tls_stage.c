@@ -134,6 +134,8 @@ tls_leave(struct tls *t)
 		t->io->broken = true;
 	if (b->out_end || t->unsent.data)
 		push(t);
+	if (t->end == IO_BROKEN)
+		t->io->broken = true;
 	b->owner = NULL;
 }
 

@@ -37,7 +37,11 @@ struct tls {
 	struct tls_buffers *shared;
 	struct tls_rest unread, unsent;
 	SSL_SESSION **session;		/* where the next one is kept */
+	char *peer;			/* who it proved to be, or NULL */
+	void *held;
+	void (*release)(void *held);
 	const char *reason;		/* of the failure; static text */
+	bool plain_http;		/* was the reason */
 	enum io_result end;		/* IO_OK: not yet */
 	bool readable, writable;	/* the socket, not the stream */
 	bool eof;			/* FIN was read */

@@ -28,6 +28,7 @@ struct listen_facts;
 struct listener;
 struct pool;
 struct tls_buffers;
+struct tls_server;
 
 /* What all workers see of the process. Read-only once they run, but for
  * rules and its generation (lease.h) and stopping. */
@@ -37,6 +38,8 @@ struct proxy {
 	struct bus_source source;
 	struct rules_holder rules;
 	struct stats *stats;
+	struct tls_server *tls;		/* NULL: no listener speaks TLS */
+	struct span tls_client_header;	/* empty: nobody is told */
 	unsigned client_head_ms, client_idle_ms;
 	struct forwarded_trust trust;
 	char pseudonym[HOP_PSEUDONYM_SIZE];	/* in Via */

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS on both sides, against OpenSSL and Python's ssl as peers: who is
 verified, who is refused and why, and that bytes and ends arrive."""
+import hashlib
+import os
 import shutil
+import signal
 import socket
 import ssl
 import threading
+import warnings
 
 import lib
 import pki
@@ -69,8 +73,7 @@ class Service:
                       head.lower().split("\r\n")[1:])
         if target.startswith("/cut/"):
             connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + pattern(size))
-            connection.socket.unwrap = None
-            socket.socket.shutdown(connection.socket, socket.SHUT_RDWR)
+            half_close(connection)
             return False
         if target.startswith("/ended/"):
             connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + pattern(size))
@@ -104,7 +107,12 @@ def make_certificates(case):
     p.leaf("wrong-name", "DNS:elsewhere.example", "ca")
     p.leaf("stranger", "DNS:localhost", "other-ca")
     p.self_signed("self", "DNS:localhost")
-    p.leaf("me", "DNS:matapalo.example", "ca")
+    p.leaf("me", "DNS:matapalo.example", "ca", subject='/O=Shop "1"/CN=me')
+    p.leaf("me-expired", "DNS:matapalo.example", "ca", days=-1)
+    p.leaf("me-stranger", "DNS:matapalo.example", "other-ca")
+    p.leaf("shop", "DNS:shop.example,DNS:own.wild.example", "ca")
+    p.leaf("wild", "DNS:*.wild.example", "ca")
+    p.leaf("renewed", "DNS:localhost", "ca")
     return p
 
 
@@ -277,6 +285,371 @@ def upstream_silence(case, p):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+# ---- listeners ------------------------------------------------------------
+
+def client_context(p, version=None, ca="ca"):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(p.pem(ca))
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+class TlsClient(Client):
+    """A Client over TLS."""
+
+    def __init__(self, port, context, name="localhost", session=None,
+                 timeout=20):
+        super().__init__(port, timeout)
+        plain = self.socket
+        try:
+            self.socket = context.wrap_socket(
+                plain, server_hostname=name, session=session,
+                suppress_ragged_eofs=False)
+        except BaseException:
+            plain.close()
+            raise
+
+
+def common_name(client):
+    subject = client.socket.getpeercert()["subject"]
+    return dict(pair for part in subject for pair in part)["commonName"]
+
+
+def refusal(port, context, name="localhost"):
+    """Why no answer can be had; "" when one comes. In TLS 1.3 a client is
+    done before the server has looked at its certificate."""
+    try:
+        with TlsClient(port, context, name) as client:
+            return "" if client.request("GET", "/1").status == 200 else "?"
+    except (ssl.SSLError, EOFError, ConnectionError) as e:
+        return str(e) or type(e).__name__
+
+
+def listener(case, p, origin, *args, certificates=("good",), **kw):
+    argv = []
+    for name in certificates:
+        argv += ["--tls-certificate", p.pem(name)]
+    for name in reversed(certificates):
+        argv += ["--tls-key", p.keyfile(name)]
+    return case.matapalo(legacy=origin.url, listen="127.0.0.1:0,tls",
+                         args=argv + list(args), **kw)
+
+
+def choose_by_name(case, p, origin):
+    matapalo = listener(case, p, origin,
+                        certificates=("good", "shop", "wild"))
+    context = client_context(p)
+    context.check_hostname = False
+    for name, expected in (
+            ("localhost", "good"), ("shop.example", "shop"),
+            ("SHOP.example", "shop"), ("a.wild.example", "wild"),
+            ("own.wild.example", "shop"), ("a.b.wild.example", "good"),
+            ("wild.example", "good"), ("nobody.example", "good"),
+            (None, "good")):
+        with TlsClient(matapalo.port, context, name) as client:
+            case.equal(common_name(client), expected,
+                       "certificate for %s" % name)
+            case.equal(client.request("GET", "/1").status, 200, "an answer")
+    with TlsClient(matapalo.port, client_context(p)) as client:
+        seen = dict((k.lower(), v) for k, v in
+                    client.request("GET", "/x").json()["headers"])
+    case.equal(seen["x-forwarded-proto"], "https", "X-Forwarded-Proto")
+    case.check("proto=https" in seen["forwarded"], "Forwarded: " +
+               seen["forwarded"])
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def versions_and_protocols(case, p, origin):
+    matapalo = listener(case, p, origin)
+    for version, served in (("TLSv1", False), ("TLSv1_1", False),
+                            ("TLSv1_2", True), ("TLSv1_3", True)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            context = client_context(p, getattr(ssl.TLSVersion, version))
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+        why = refusal(matapalo.port, context)
+        case.check((why == "") == served, "%s: %r" % (version, why))
+        if not served:
+            case.check("protocol version" in why.lower().replace("_", " "),
+                       "%s is told why: %s" % (version, why))
+    for offered, chosen in ((["http/1.1"], "http/1.1"),
+                            (["h2", "http/1.1"], "http/1.1"),
+                            ([], None)):
+        context = client_context(p)
+        if offered:
+            context.set_alpn_protocols(offered)
+        with TlsClient(matapalo.port, context) as client:
+            case.equal(client.socket.selected_alpn_protocol(), chosen,
+                       "of %r" % offered)
+    context = client_context(p)
+    context.set_alpn_protocols(["h2"])
+    why = refusal(matapalo.port, context).lower().replace("_", " ")
+    case.check("no application protocol" in why, "h2 alone: " + why)
+    case.equal(matapalo.stop(), 0, "exit status")
+    matapalo = listener(case, p, origin, "--tls-min-version", "1.3")
+    case.check(refusal(matapalo.port, client_context(
+        p, ssl.TLSVersion.TLSv1_2)) != "", "1.2 where 1.3 is the least")
+    case.equal(refusal(matapalo.port, client_context(
+        p, ssl.TLSVersion.TLSv1_3)), "", "1.3 there")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def client_certificates(case, p, origin):
+    field = "X-Forwarded-Client-Cert"
+    for mode, expected in (
+            ("request", {"": True, "me": True, "me-expired": False,
+                         "me-stranger": False}),
+            ("require", {"": False, "me": True, "me-expired": False,
+                         "me-stranger": False})):
+        matapalo = listener(case, p, origin, "--tls-client-certificates",
+                            mode, "--tls-client-ca", p.pem("ca"),
+                            "--tls-client-header", field)
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            for name, served in expected.items():
+                context = client_context(p, version)
+                if name:
+                    context.load_cert_chain(p.pem(name), p.keyfile(name))
+                why = refusal(matapalo.port, context)
+                case.check((why == "") == served, "%s, %r: %r"
+                           % (mode, name, why))
+        logged(matapalo, "client.tls", "certificate has expired")
+        logged(matapalo, "client.tls", "unable to get local issuer")
+        context = client_context(p)
+        context.load_cert_chain(p.pem("me"), p.keyfile("me"))
+        session = None
+        for _ in range(2):	# a resumed session is still somebody's
+            with TlsClient(matapalo.port, context, session=session) as client:
+                answer = client.request("GET", "/x", fields=[
+                    (field, "Hash=forged"), (field.replace("-", "_"), "too")])
+                session = client.socket.session
+                resumed = client.socket.session_reused
+            said = [v for k, v in answer.json()["headers"]
+                    if k.lower().replace("_", "-") == field.lower()]
+            case.equal(len(said), 1, "%s fields: %r" % (field, said))
+            case.check(said[0].startswith("Hash=%s;Subject=\""
+                                          % p.fingerprint("me")) and
+                       "O=Shop \\\"1\\\"" in said[0] and
+                       "CN=me" in said[0], "who it is: " + said[0])
+        case.check(resumed, "the second is a resumed session")
+        case.equal(matapalo.stop(), 0, "exit status")
+
+
+def resumption(case, p, origin):
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        matapalo = listener(case, p, origin, workers=2)
+        context, session = client_context(p, version), None
+        for turn in range(8):	# whichever worker it meets
+            with TlsClient(matapalo.port, context, session=session) as client:
+                case.equal(client.request("GET", "/1").status, 200, "answer")
+                case.equal(client.socket.session_reused, turn > 0,
+                           "%s, connection %d" % (version.name, turn))
+                session = client.socket.session
+                client.socket.unwrap()
+        case.equal(matapalo.metrics()
+                   ['matapalo_tls_handshakes_total'
+                    '{side="client",kind="resumed"}'], 7, "counter")
+        case.equal(matapalo.stop(), 0, "exit status")
+
+
+class Callers:
+    """Threads that call all the time, on kept and on new connections."""
+
+    def __init__(self, port, context, count):
+        self.port, self.context = port, context
+        self.failures, self.calls, self.names = [], 0, set()
+        self.stopping, self.lock = False, threading.Lock()
+        self.threads = [threading.Thread(target=self.run, daemon=True)
+                        for _ in range(count)]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self):
+        while not self.stopping:
+            try:
+                with TlsClient(self.port, self.context) as client:
+                    for _ in range(5):
+                        answer = client.request("POST", "/x", pattern(20000))
+                        if answer.status != 200:
+                            raise lib.Failed("status %d" % answer.status)
+                        with self.lock:
+                            self.calls += 1
+                            self.names.add(common_name(client))
+            except Exception as e:
+                self.failures.append(repr(e))
+
+    def stop(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join()
+
+
+def install(p, name, certificate, key):
+    """As a renewal does: one file after the other, each in one step."""
+    for source, end in ((certificate + ".pem", ".pem"), (key + ".key", ".key")):
+        shutil.copy(p.path(source), p.path("new"))
+        os.rename(p.path("new"), p.path(name) + end)
+
+
+def reload_under_load(case, p, origin):
+    install(p, "live", "good", "good")
+    matapalo = listener(case, p, origin, certificates=("live",), workers=2)
+    callers = Callers(matapalo.port, client_context(p), 4)
+    for turn, name in enumerate(("renewed", "good", "renewed")):
+        install(p, "live", name, name)
+        if turn == 1:	# the others are noticed without
+            matapalo.signal(signal.SIGHUP)
+        lib.wait_for(lambda name=name: name in callers.names or
+                     callers.failures, "callers to see " + name)
+        with callers.lock:
+            callers.names.clear()
+        lib.wait_for(lambda name=name: callers.names == {name} or
+                     callers.names.clear(), "all callers to see " + name)
+    # A bad file keeps what is there.
+    install(p, "live", "good", "renewed")
+    logged(matapalo, "tls.reload-failed", "live.pem")
+    with open(p.path("live.pem"), "w") as f:
+        f.write("-----BEGIN CERTIFICATE-----\nbad\n")
+    matapalo.signal(signal.SIGHUP)
+    logged(matapalo, "tls.reload-failed", "certificate 1 cannot be read")
+    for _ in range(2):	# the first makes sure that no old connection is left
+        with callers.lock:
+            calls = callers.calls
+            callers.names.clear()
+        lib.wait_for(lambda calls=calls: callers.calls > calls + 40,
+                     "calls to go on")
+    callers.stop()
+    case.equal(callers.failures, [], "failed calls")
+    case.equal(callers.names, {"renewed"}, "the certificate after bad files")
+    metrics = matapalo.metrics()
+    case.check(metrics['matapalo_tls_reloads_total{result="refused"}'] >= 2 and
+               metrics['matapalo_tls_reloads_total{result="ok"}'] >= 3,
+               "reloads are counted")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def bytes_both_sides(case, p):
+    service = Service(case, p.pem("good"), p.keyfile("good"))
+    path = case.rules({"version": 1, "targets": {
+        "legacy": target(service.url(), ca=p.pem("ca"))}})
+    matapalo = case.matapalo(rules=path, listen="127.0.0.1:0,tls", args=[
+        "--tls-certificate", p.pem("good"), "--tls-key", p.keyfile("good")])
+    context = client_context(p)
+    with TlsClient(matapalo.port, context) as client:
+        for size in (0, 1, 16000, 16384, 70000, 5000001):
+            case.check(client.request("GET", "/%d" % size).body ==
+                       pattern(size), "%d bytes down" % size)
+            case.equal(client.request("POST", "/0", pattern(size)).body,
+                       b"%d 1" % size, "%d bytes up" % size)
+    # Pipelines: in one record, and with a head cut between two.
+    requests = [lib.make_request("GET", "/%d" % (i * 997))
+                for i in range(30)]
+    for size in (1 << 20, 100):
+        with TlsClient(matapalo.port, context) as client:
+            data = b"".join(requests)
+            for at in range(0, len(data), size):
+                client.send(data[at:at + size])
+            for i in range(30):
+                case.check(client.read().body == pattern(i * 997),
+                           "answer %d of a pipeline" % i)
+    # A reader that is slower than the origin.
+    with TlsClient(matapalo.port, context) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.send(lib.make_request("GET", "/6000000"))
+        client.until(b"\r\n\r\n")
+        lib.wait_for(lambda: len(service.seen) and True, "the request")
+        got = hashlib.sha256()
+        left = 6000000
+        while left:
+            part = client.exactly(min(left, 100000))
+            got.update(part)
+            left -= len(part)
+        case.equal(got.hexdigest(),
+                   hashlib.sha256(pattern(6000000)).hexdigest(),
+                   "what a slow reader got")
+    # A client that closes its side without a close_notify, as many do.
+    with TlsClient(matapalo.port, context) as client:
+        client.send(lib.make_request("GET", "/70000"))
+        half_close(client)
+        case.equal(client.read().body, pattern(70000), "a half-closed one")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def half_close(client):
+    """FIN below TLS: shutdown() of an SSLSocket would forget its keys."""
+    with socket.socket(fileno=os.dup(client.socket.fileno())) as below:
+        below.shutdown(socket.SHUT_WR)
+
+
+def strangers(case, p, origin):
+    """What is not TLS, and who does not finish his handshake."""
+    matapalo = listener(case, p, origin, "--head", "400ms")
+    with Client(matapalo.port) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = client.read()
+        case.equal((answer.status, b"https://" in answer.body), (400, True),
+                   "a plain request")
+        case.check(client.is_closed(), "its connection ends")
+    logged(matapalo, "client.plain-http", "127.0.0.1")
+    for data in (b"\0" * 100, b"SSH-2.0-x\r\n", bytes(range(256)) * 40,
+                 b"\x16\x03\x01\xff\xff" + b"a" * 20000,
+                 b"\x16\x03\x01\x00\x05hello"):
+        with Client(matapalo.port) as client:
+            try:
+                client.send(data)
+                client.to_end()
+            except OSError:
+                pass
+    hello = record_of_hello()
+    for cut in (0, 1, 5, 60, len(hello) - 1):
+        with Client(matapalo.port) as client:
+            client.send(hello[:cut])
+            case.check(client.is_closed(), "%d bytes of a handshake" % cut)
+    metrics = matapalo.metrics()
+    name = 'matapalo_tls_client_failures_total{reason="%s"}'
+    case.equal([metrics[name % why] for why in
+                ("handshake", "plain_http", "timeout")], [5, 1, 5],
+               "failures: handshake, plain_http, timeout")
+    case.equal(refusal(matapalo.port, client_context(p)), "", "a good one")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def record_of_hello():
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl.create_default_context().wrap_bio(
+        incoming, outgoing, server_hostname="localhost")
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+def refused_settings(case, p, origin):
+    rows = (
+        (["--listen", "127.0.0.1:0,tls"], "--tls-certificate FILE"),
+        (["--tls-certificate", "/no/such.pem"], "/no/such.pem"),
+        (["--tls-certificate", p.pem("good")], "its private key is neither"),
+        (["--tls-certificate", p.pem("good"), "--tls-key",
+          p.keyfile("shop")], "its private key is neither"),
+        (["--tls-certificate", p.keyfile("good")], "there is no certificate"),
+        (["--tls-client-certificates", "require"], "--tls-client-ca"),
+        (["--tls-client-certificates", "maybe"], "none, request and require"),
+        (["--tls-min-version", "1.1"], "use 1.2 or 1.3"),
+        (["--tls-client-header", "a b"], "not the name of a header field"),
+    )
+    for args, words in rows:
+        data = case.path(case.unique("refused"))
+        done = lib.command("run", "--legacy", origin.url, "--admin",
+                           "127.0.0.1:0", "--data", data, *args)
+        case.check(done.returncode == 2 and words in done.stderr,
+                   "%r: %d %s" % (args, done.returncode, done.stderr))
+    os.chmod(p.keyfile("shop"), 0o644)
+    matapalo = listener(case, p, origin, certificates=("shop",))
+    logged(matapalo, "tls.key-readable", "shop.key")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def scenario(case):
     if not shutil.which("openssl"):
         lib.skip("no openssl command")
@@ -287,6 +660,15 @@ def scenario(case):
     upstream_resumes(case, p)
     upstream_versions(case, p)
     upstream_silence(case, p)
+    origin = case.origin("legacy")
+    choose_by_name(case, p, origin)
+    versions_and_protocols(case, p, origin)
+    client_certificates(case, p, origin)
+    resumption(case, p, origin)
+    reload_under_load(case, p, origin)
+    bytes_both_sides(case, p)
+    strangers(case, p, origin)
+    refused_settings(case, p, origin)
 
 
 lib.main(scenario)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates for a scenario, made by the openssl command."""
+import hashlib
 import os
+import ssl
 import subprocess
 
 EXTENSIONS = """
@@ -62,6 +64,12 @@ class Pki:
         self.openssl("x509", "-req", "-in", "request", "-sha256",
                      "-extfile", "extensions", "-extensions", section,
                      "-out", name + ".pem", *sign, *when)
+
+    def fingerprint(self, name):
+        """SHA-256 of the certificate, as lower case digits."""
+        with open(self.pem(name)) as f:
+            der = ssl.PEM_cert_to_DER_cert(f.read())
+        return hashlib.sha256(der).hexdigest()
 
     def pem(self, name):
         return self.path(name + ".pem")
