@@ -567,6 +567,19 @@ def bytes_both_sides(case, p):
         case.equal(got.hexdigest(),
                    hashlib.sha256(pattern(6000000)).hexdigest(),
                    "what a slow reader got")
+    # To HTTP/1.0 the end of the connection is the end of the answer: one
+    # that was cut must not end well.
+    for path, ends_well in (("/ended/70000", True), ("/cut/70000", False)):
+        with TlsClient(matapalo.port, context) as client:
+            client.send(b"GET %s HTTP/1.0\r\n\r\n" % path.encode())
+            client.until(b"\r\n\r\n")
+            try:
+                while client.fill():
+                    pass
+                ended = client.buffer == pattern(70000)
+            except (ssl.SSLEOFError, ConnectionResetError):
+                ended = False
+            case.equal(ended, ends_well, "the end of %s" % path)
     # A client that closes its side without a close_notify, as many do.
     with TlsClient(matapalo.port, context) as client:
         client.send(lib.make_request("GET", "/70000"))
