@@ -236,13 +236,33 @@ parse_check_request(const struct parse *p, enum problem *why)
 	return 0;
 }
 
+/* HTTP-version SP 3DIGIT SP [reason] CRLF (RFC 9112 4); of old origins the
+ * last space may be missing. A reason is text: llhttp lets all bytes pass. */
+static bool
+status_line_is_strict(const struct parse *p)
+{
+	const char *at = p->start.at + sizeof("1.1 200") - 1;
+	const char *end = (p->field_count ? p->fields[0].name.at :
+					    p->end - 2) - 2;
+
+	if (at == end)
+		return p->ll.status_code >= 200;
+	if (*at != ' ')
+		return false;
+	for (; at < end; at++)
+		if (((unsigned char)*at < ' ' && *at != '\t') || *at == 0x7f)
+			return false;
+	return true;
+}
+
 int
 parse_check_response(const struct parse *p)
 {
 	bool length = p->seen & FIELD_BIT(FIELD_CONTENT_LENGTH);
 
 	if (p->ll.http_major != 1 || p->ll.status_code < 100 ||
-	    p->ll.status_code > 599 || !lines_are_strict(p))
+	    p->ll.status_code > 599 || !lines_are_strict(p) ||
+	    !status_line_is_strict(p))
 		return -1;
 	if (p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH))
 		return -1;

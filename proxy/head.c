@@ -282,13 +282,18 @@ static int
 add_status_line(struct exchange *ex, const char *line)
 {
 	const char *start = ex->response.start.at - 5;	/* "HTTP/" */
+	const char *reason = start + sizeof("HTTP/1.1 200") - 1;
 	char *own;
 
-	if (ex->response.ll.http_minor == 1)
+	if (ex->response.ll.http_minor == 1 && *reason == ' ')
 		return out_add(&ex->to_client, start, (size_t)(line - start)) ?
 			0 : -1;
-	own = arena_printf(&ex->arena, "HTTP/1.1%.*s",
-			   (int)(line - start - 8), start + 8);
+	/* Without a reason the space before it is due all the same
+	 * (RFC 9112 4). */
+	own = arena_printf(&ex->arena, "HTTP/1.1 %d%s%.*s",
+			   ex->response.ll.status_code,
+			   *reason == ' ' ? "" : " ", (int)(line - reason),
+			   reason);
 	return own && out_add(&ex->to_client, own, strlen(own)) ? 0 : -1;
 }
 
