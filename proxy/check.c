@@ -8,6 +8,10 @@
 
 #define SPAN_ROW(s) { (s), sizeof(s) - 1 }
 
+/* Nobody sends more, and some origins take the largest number for none: what
+ * we forward as a body would be the next request to them. */
+#define LENGTH_MAX ((uint64_t)1 << 60)
+
 static bool
 line_ends_well(const char *p, bool *folded)
 {
@@ -130,7 +134,8 @@ check_codings(const struct parse *p)
 static enum problem
 check_framing(const struct parse *p)
 {
-	if (p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH))
+	if ((p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH)) ||
+	    p->ll.content_length > LENGTH_MAX)
 		return PROBLEM_BAD_FRAMING;
 	return p->seen & FIELD_BIT(FIELD_TRANSFER_ENCODING) ?
 		check_codings(p) : PROBLEM_NONE;
@@ -264,7 +269,8 @@ parse_check_response(const struct parse *p)
 	    p->ll.status_code > 599 || !lines_are_strict(p) ||
 	    !status_line_is_strict(p))
 		return -1;
-	if (p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH))
+	if ((p->repeated & FIELD_BIT(FIELD_CONTENT_LENGTH)) ||
+	    (length && p->ll.content_length > LENGTH_MAX))
 		return -1;
 	/* Chunked together with a length, or in HTTP/1.0, is faulty framing
 	 * (RFC 9112 6.3, 6.1). */
