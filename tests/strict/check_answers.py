@@ -159,7 +159,7 @@ def judge_one(port, liar, index, lie, step, method):
 def scenario(case):
     cases = list(answers.cases())
     liar = Liar(case, cases)
-    matapalo = case.matapalo(legacy=liar.url)
+    matapalo = judge.matapalo(case, liar.url)
     wrong, sent = [], 0
     for index, lie in enumerate(cases):
         runs = [(1 << 20, "GET"), (1 << 20, "HEAD")]

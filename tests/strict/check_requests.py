@@ -24,7 +24,7 @@ from recorder import Recorder, line_of  # noqa: E402
 Seen = collections.namedtuple("Seen", "lines behind waited statuses")
 
 
-def verdict_problem(case, talk, lines, behind, reached):
+def verdict_problem(case, talk, lines, behind):
     """None, or what is wrong with matapalo's verdict on the case."""
     statuses = talk.statuses()
     if talk.endless:
@@ -34,7 +34,7 @@ def verdict_problem(case, talk, lines, behind, reached):
         return "%d requests read, %d answered" % (len(lines) + behind,
                                                   len(good))
     if case.want == corpus.REFUSE:
-        if reached or behind or len(statuses) != 1 or \
+        if lines or behind or len(statuses) != 1 or \
                 statuses[0] not in corpus.refusals(case):
             return "not refused: %s" % statuses
         body = talk.answers[0][1]       # none of it for HEAD
@@ -54,19 +54,20 @@ def verdict_problem(case, talk, lines, behind, reached):
 def recorded_run(case, cases):
     """All cases against the recording origin; what was read of each."""
     recorder = Recorder(case)
-    matapalo = case.matapalo(legacy=recorder.url)
+    matapalo = judge.matapalo(case, recorder.url)
     run = judge.Judge(matapalo.port, recorder.lines, quiet_s=0.1)
     seen, wrong = {}, []
     for number, each in enumerate(cases):
-        flaws, partial = len(recorder.flaws), len(recorder.partial)
+        flaws = len(recorder.flaws)
         talk, lines, behind = run.run(number, each)
-        reached = bool(lines) or len(recorder.partial) > partial
-        problem = verdict_problem(each, talk, lines, behind, reached)
+        problem = verdict_problem(each, talk, lines, behind)
         if len(recorder.flaws) > flaws:
             problem = "not in normal form: %s" % recorder.flaws[flaws]
         if problem:
             wrong.append("%s (%s): %s" % (each.id, each.why, problem))
         seen[each.id] = Seen(lines, behind, talk.waited, talk.statuses())
+    wrong += ["%s (%s): a part of it was forwarded" % (each.id, each.why)
+              for each in leaked(cases, recorder)]
     for text in wrong[:50]:
         print("WRONG:", text)
     case.equal(len(wrong), 0, "cases with a wrong verdict")
@@ -78,6 +79,15 @@ def recorded_run(case, cases):
                % (rejected, refused))
     case.equal(matapalo.stop(), 0, "exit status")
     return seen
+
+
+def leaked(cases, recorder):
+    """Refused cases of which the origin saw a part all the same."""
+    seen = set(re.findall(rb"(?i)\nX-Forwarded-For: 127\.1\.(\d+)\.(\d+)\r",
+                          b"".join(recorder.partial)))
+    numbers = {int(high) * 256 + int(low) for high, low in seen}
+    return [c for n, c in enumerate(cases)
+            if n in numbers and c.want == corpus.REFUSE]
 
 
 def event_line(event):
@@ -108,7 +118,7 @@ def check_events(case, matapalo, recorder):
 
 def origin_run(case, origin, cases, seen):
     """The same cases in front of a real origin."""
-    matapalo = case.matapalo(legacy=origin.url)
+    matapalo = judge.matapalo(case, origin.url)
     run = judge.Judge(matapalo.port, origin.lines, quiet_s=1)
     wrong, refused = [], collections.Counter()
     start = time.monotonic()

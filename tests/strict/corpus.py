@@ -73,14 +73,15 @@ def lengths():
         b"5\t5", b"5\x0b", b"\x0b5", b"5\x00", b"\x005", b"\xef\xbc\x95",
         b"5_0", b"1_000", b"5\xc2\xa0", b"\xc2\xa05", b"0b101", b"0o5",
         b"18446744073709551616", b"18446744073709551621",
+        b"9223372036854775807", b"9223372036854775808",
+        b"18446744073709551615", b"1152921504606846977",
         b"99999999999999999999999", b"340282366920938463463374607431768211461",
         b"9" * 300, b"5,", b",5", b"5;", b"5/1", b"*", b"5\\", b"(5)",
         b"5 ; a=b", b"5 #", b"\xd9\xa5", b"5\x1f", b"%35", b"NaN", b"inf",
         b"true", b"null", b"5\x85"], one)
     yield from rows("length-huge", "longer than any body that follows", CUT, [
-        b"9223372036854775807", b"9223372036854775808",
-        b"18446744073709551615", b"4294967301", b"2147483653",
-        b"1000000000000"], one)
+        b"4294967301", b"2147483653", b"1000000000000",
+        b"1152921504606846976"], one)
     yield from rows("length-zeros", "leading zeros are digits", FORWARD, [
         b"05", b"0005", b"0" * 30 + b"5", b"5 ", b" 5", b"\t5"], one)
     yield from rows("lengths", "more than one Content-Length", REFUSE, [

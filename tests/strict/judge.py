@@ -17,9 +17,11 @@ STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [^\r\n]*\r\n")
 class Talk:
     """Everything that a client said and heard on one connection."""
 
-    def __init__(self, port, data, quiet_s, half_close=False):
+    def __init__(self, port, data, quiet_s, half_close=False,
+                 source="127.0.0.1"):
         self.heard, self.waited, self.endless = b"", False, False
-        sock = socket.create_connection(("127.0.0.1", port), 10)
+        sock = socket.create_connection(("127.0.0.1", port), 10,
+                                        (source, 0))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with sock:
             self.send(sock, data)
@@ -108,6 +110,12 @@ def plain(target, *lines):
     return ("\r\n".join(text) + "\r\n\r\n").encode()
 
 
+def address_of(number):
+    """Each case has a client address of its own; what the origin is told
+    of the client tells the case, however late it is seen."""
+    return "127.1.%d.%d" % divmod(number, 256)
+
+
 class Judge:
     """One matapalo in front of one origin. log(n) gives the lines that the
     origin has told beyond the first n."""
@@ -122,7 +130,7 @@ class Judge:
         behind = BEHIND % number
         talk = Talk(self.port, case.data +
                     plain(behind, "Connection: close"), self.quiet_s,
-                    half_close)
+                    half_close, address_of(number))
         lines = self.log(self.told)
         wanted = self.line(behind)
         if wanted not in lines:
@@ -148,3 +156,11 @@ class Judge:
     @staticmethod
     def line(target):
         return "%s %s -" % (b"GET".hex(), target.encode().hex())
+
+
+def matapalo(case, url):
+    """One that forwards everything to url and mirrors it; nothing waits for
+    the disk, so that messages and not commits are measured."""
+    rules = {"version": 1, "targets": {"legacy": {"url": url}},
+             "default": {"stage": "mirror", "durability": "bounded"}}
+    return case.matapalo(rules=case.rules(rules, case.unique("rules.json")))
