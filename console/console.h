@@ -18,6 +18,7 @@
  * console/settings.def. */
 struct console_settings {
 	const char *listen[CONSOLE_LIST_MAX + 1];	/* NULL-terminated */
+	bool listen_is_default;		/* nobody has set it */
 	const char *legacy;		/* URL, or NULL */
 	const char *rules;		/* file, or NULL */
 	const char *data;		/* directory */
@@ -28,6 +29,7 @@ struct console_settings {
 	const char *log_level;
 	const char *source;		/* CloudEvents source of events */
 	unsigned drain_ms;		/* graceful stop */
+	unsigned handover_ms;
 	unsigned head_ms, idle_ms;	/* client: request head, keep-alive */
 	const char *trusted_proxy[CONSOLE_LIST_MAX + 1];
 	const char *trusted_field;

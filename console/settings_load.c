@@ -378,6 +378,8 @@ convert(struct loading *l, const struct settings_row *row, struct error *err)
 
 	if (load_default(l, row, err))
 		return -1;
+	if (row->offset == offsetof(struct console_settings, listen))
+		l->s->value.listen_is_default = slot->origin == DEFAULT;
 	if (!slot->count ||
 	    !settings_convert(&l->s->value, row, slot->texts, slot->count, err))
 		return 0;

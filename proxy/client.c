@@ -19,6 +19,7 @@
 #include "proxy/worker.h"
 
 #define LINGER_MS 2000u
+#define DRAIN_FIRST_MS 1000u
 #define LINGER_READS 16		/* then others have a turn */
 
 static void
@@ -206,7 +207,7 @@ client_run(struct client *c)
 			client_first_bytes(c) : NULL;
 	if (chunk)
 		client_begin(c, chunk);
-	else if (!c->closing && c->worker->draining)
+	else if (!c->closing && c->worker->draining && c->served > 0)
 		client_close(c);
 }
 
@@ -256,11 +257,20 @@ client_expired(struct timer *t)
 		client_give_up(c);
 }
 
+/* A connection that was just made is about to bring its first request: it
+ * gets a moment. Others are between two requests. */
 void
 client_drain(struct client *c)
 {
-	if (!c->exchange && !c->lingering)
+	struct worker *w = c->worker;
+	uint64_t soon = w->now_ms + DRAIN_FIRST_MS;
+
+	if (c->exchange || c->lingering)
+		return;
+	if (c->served > 0)
 		client_resume_later(c);
+	else if (c->timer.deadline_ms > soon)
+		timer_set(&w->timers, &c->timer, soon);
 }
 
 /* A Unix socket's peer has no address: RFC 7239 6 calls it unknown. */

@@ -142,7 +142,7 @@ publish(struct exchange *ex)
 	if (ex->upload_capture.truncated)
 		return step_problem(ex, PROBLEM_BODY_TOO_LARGE);
 	(void)exchange_id(ex);
-	if (bus_expect(w->proxy->bus, &ex->id, reply_deliver, w))
+	if (w->detached || bus_expect(w->proxy->bus, &ex->id, reply_deliver, w))
 		return step_problem(ex, PROBLEM_OVERLOAD);
 	waiting_add(ex);
 	exchange_deadline(ex, ex->target->reply_within_ms);
@@ -204,7 +204,7 @@ take_back(struct exchange *ex)
 {
 	struct back_mail *bm;
 
-	if (!ex->decision.fallback)
+	if (!ex->decision.fallback || ex->worker->detached)
 		return false;
 	bm = malloc(sizeof(*bm));
 	if (!bm)
@@ -276,5 +276,6 @@ command_forget(struct exchange *ex)
 	if (!ex->waiting)
 		return;
 	waiting_remove(ex);
-	(void)bus_forget(ex->worker->proxy->bus, &ex->id);
+	if (!ex->worker->detached)
+		(void)bus_forget(ex->worker->proxy->bus, &ex->id);
 }

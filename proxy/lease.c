@@ -231,6 +231,8 @@ lease_collect(struct worker *w)
 {
 	struct lease **at = &w->old_leases, *l;
 
+	if (w->detached)
+		return;		/* lease_fini frees them */
 	while ((l = *at) != NULL) {
 		struct lease *next = l->next;
 

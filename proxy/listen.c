@@ -45,9 +45,19 @@ remove_stale(const char *path, struct error *err)
 					path, strerror(errno)) : 0;
 }
 
+static bool
+take_inherited(struct inherit *in, const struct sockaddr *address,
+	       struct listen_address *out)
+{
+	out->fd_count = inherit_take(in, address, out->fds,
+				     LISTEN_SOCKETS_MAX, out->name);
+	out->inherited = strcmp(out->name, INHERIT_OF_ADDRESS) != 0;
+	return out->fd_count > 0;
+}
+
 static int
-listen_unix(const char *path, int mode, struct listen_address *out,
-	    struct error *err)
+listen_unix(const char *path, int mode, struct inherit *in,
+	    struct listen_address *out, struct error *err)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };
 	int fd;
@@ -57,6 +67,10 @@ listen_unix(const char *path, int mode, struct listen_address *out,
 				 "longer than %zu bytes", path,
 				 sizeof(sun.sun_path) - 1);
 	strncpy(sun.sun_path, path, sizeof(sun.sun_path) - 1);
+	snprintf(out->unix_path, sizeof(out->unix_path), "%s", path);
+	snprintf(out->text, sizeof(out->text), "unix:%.200s", path);
+	if (take_inherited(in, (const struct sockaddr *)&sun, out))
+		return 0;
 	if (unix_is_alive(&sun))
 		return error_set(err, "listen address unix:%s: another "
 				 "process is listening there", path);
@@ -73,8 +87,6 @@ listen_unix(const char *path, int mode, struct listen_address *out,
 		return -1;
 	}
 	out->fds[out->fd_count++] = fd;
-	snprintf(out->unix_path, sizeof(out->unix_path), "%s", path);
-	snprintf(out->text, sizeof(out->text), "unix:%.200s", path);
 	return 0;
 }
 
@@ -141,7 +153,8 @@ bind_tcp(const struct addrinfo *ai)
 /* With port 0 the first socket gets one from the kernel and the others
  * take the same. */
 static void
-resolve_port(int fd, struct addrinfo *ai, struct listen_address *out)
+resolve_port(int fd, struct sockaddr *address, socklen_t size,
+	     struct listen_address *out)
 {
 	struct sockaddr_storage ss;
 	socklen_t len = sizeof(ss);
@@ -149,9 +162,11 @@ resolve_port(int fd, struct addrinfo *ai, struct listen_address *out)
 
 	if (getsockname(fd, (struct sockaddr *)&ss, &len) ||
 	    getnameinfo((struct sockaddr *)&ss, len, host, sizeof(host), port,
-			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
+			sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) ||
+	    ss.ss_family == AF_UNIX)
 		return;
-	memcpy(ai->ai_addr, &ss, ai->ai_addrlen);
+	if (address)
+		memcpy(address, &ss, size);
 	out->facts.port = (uint16_t)strtoul(port, NULL, 10);
 	snprintf(out->text, sizeof(out->text),
 		 strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
@@ -159,8 +174,12 @@ resolve_port(int fd, struct addrinfo *ai, struct listen_address *out)
 
 static int
 listen_tcp(const char *address, struct addrinfo *ai, unsigned sockets,
-	   struct listen_address *out, struct error *err)
+	   struct inherit *in, struct listen_address *out, struct error *err)
 {
+	if (take_inherited(in, ai->ai_addr, out)) {
+		resolve_port(out->fds[0], NULL, 0, out);
+		return 0;
+	}
 	if (port_is_free(ai))
 		return error_set(err, "listen address %s: %s", address,
 				 strerror(errno));
@@ -172,13 +191,13 @@ listen_tcp(const char *address, struct addrinfo *ai, unsigned sockets,
 					 address, strerror(errno));
 		out->fds[out->fd_count++] = fd;
 		if (out->fd_count == 1)
-			resolve_port(fd, ai, out);
+			resolve_port(fd, ai->ai_addr, ai->ai_addrlen, out);
 	}
 	return 0;
 }
 
 static int
-resolve_and_listen(const char *address, unsigned sockets,
+resolve_and_listen(const char *address, unsigned sockets, struct inherit *in,
 		   struct listen_address *out, struct error *err)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
@@ -195,22 +214,66 @@ resolve_and_listen(const char *address, unsigned sockets,
 	if (e)
 		return error_set(err, "listen address %s: %s", address,
 				 gai_strerror(e));
-	e = listen_tcp(address, ai, sockets, out, err);
+	e = listen_tcp(address, ai, sockets, in, out, err);
 	freeaddrinfo(ai);
 	return e;
 }
 
 int
-proxy_listen(const char *text, unsigned sockets, struct listen_address *out,
-	     struct error *err)
+proxy_listen(const char *text, unsigned sockets, struct inherit *in,
+	     struct listen_address *out, struct error *err)
 {
 	struct value_listen l;
 
 	memset(out, 0, sizeof(*out));
 	if (value_listen(text, &l, err))
 		return -1;
+	snprintf(out->name, sizeof(out->name), "%s", INHERIT_OF_ADDRESS);
 	out->facts.flags = l.flags;
 	if (!strncmp(l.address, "unix:", 5))
-		return listen_unix(l.address + 5, l.mode, out, err);
-	return resolve_and_listen(l.address, sockets, out, err);
+		return listen_unix(l.address + 5, l.mode, in, out, err);
+	return resolve_and_listen(l.address, sockets, in, out, err);
+}
+
+/* "tls", "proxy" or both as its name are its options. */
+static unsigned
+flags_of_name(const char *name)
+{
+	struct span list = span_of(name), word;
+	unsigned flags = 0;
+
+	while (span_next_token(&list, &word)) {
+		if (span_is(word, "tls"))
+			flags |= LISTEN_TLS;
+		if (span_is(word, "proxy"))
+			flags |= LISTEN_PROXY;
+	}
+	return flags;
+}
+
+bool
+proxy_listen_inherited(struct inherit *in, struct listen_address *out)
+{
+	int fd;
+
+	memset(out, 0, sizeof(*out));
+	fd = inherit_take_named(in, out->name);
+	if (fd < 0)
+		return false;
+	out->inherited = true;
+	out->fds[out->fd_count++] = fd;
+	out->facts.flags = flags_of_name(out->name);
+	snprintf(out->text, sizeof(out->text), "inherited:%s", out->name);
+	resolve_port(fd, NULL, 0, out);
+	return true;
+}
+
+void
+listen_close_all(struct listen_address *list, unsigned count)
+{
+	unsigned i;
+
+	for (i = 0; i < count; i++)
+		while (list[i].fd_count)
+			close(list[i].fds[--list[i].fd_count]);
 }

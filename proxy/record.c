@@ -358,9 +358,12 @@ enum record_result
 record_open(struct exchange *ex, enum bus_record_kind kind)
 {
 	struct flat flat;
-	struct record_box *box = box_new(ex, kind, &flat);
+	struct record_box *box;
 	struct bus_record *r;
 
+	if (ex->worker->detached)
+		return RECORD_FAILED;
+	box = box_new(ex, kind, &flat);
 	if (!box)
 		return RECORD_FAILED;
 	r = &box->record;
@@ -383,9 +386,14 @@ record_close(struct exchange *ex)
 	const struct rules_rule *rule = ex->decision.rule;
 	bool wait = ex->decision.strict && ex->held;
 	struct flat flat;
-	struct record_box *box = box_new(ex, BUS_RECORD_EXCHANGE, &flat);
+	struct record_box *box;
 	struct bus_record *r;
 
+	if (ex->worker->detached) {
+		counter_inc(COUNTER_DROPPED_HANDOVER);
+		return RECORD_OK;
+	}
+	box = box_new(ex, BUS_RECORD_EXCHANGE, &flat);
 	if (!box) {
 		counter_inc(COUNTER_DROPPED_MEMORY);
 		return RECORD_FAILED;

@@ -3,6 +3,7 @@
 #include "proxy/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "proxy/notify.h"
 #include "proxy/stats.h"
 #include "proxy/tls_server.h"
 
@@ -119,29 +121,34 @@ worker_count(const struct console_settings *s)
 	return n < WORKERS_MAX ? n : WORKERS_MAX;
 }
 
+/* Every worker gets at least one socket of each address, and every socket
+ * at least one worker: what waits in a socket that nobody reads is lost. */
+static int
+share_sockets(struct run *r, const struct listen_address *a, struct error *err)
+{
+	bool shared = a->fd_count < r->worker_count;
+	unsigned i, n = shared ? r->worker_count : a->fd_count;
+
+	for (i = 0; i < n; i++) {
+		int fd = fcntl(a->fds[i % a->fd_count], F_DUPFD_CLOEXEC, 0);
+
+		if (fd < 0 ||
+		    worker_listen(&r->workers[i % r->worker_count], fd,
+				  shared, &a->facts, err))
+			return error_set(err, "listen address %s: %s", a->text,
+					 strerror(errno));
+	}
+	return 0;
+}
+
 static int
 start_listeners(struct run *r, struct error *err)
 {
-	unsigned i, k;
+	unsigned i;
 
-	for (i = 0; r->settings->listen[i]; i++) {
-		struct listen_address *a = &r->listen[i];
-		int e = proxy_listen(r->settings->listen[i], r->worker_count,
-				    a, err);
-
-		r->listen_count++;
-		if (e)
+	for (i = 0; i < r->listen_count; i++)
+		if (share_sockets(r, &r->listen[i], err))
 			return -1;
-		for (k = 0; k < r->worker_count; k++) {
-			bool shared = a->fd_count == 1 && r->worker_count > 1;
-			int fd = shared && k ? dup(a->fds[0]) : a->fds[k];
-
-			if (fd < 0 || worker_listen(&r->workers[k], fd, shared,
-						    &a->facts, err))
-				return error_set(err, "listen address %s: %s",
-						 a->text, strerror(errno));
-		}
-	}
 	return 0;
 }
 
@@ -198,19 +205,44 @@ write_run_file(struct run *r, struct error *err)
 	};
 	unsigned i;
 
-	for (i = 0; i < r->listen_count; i++)
+	for (i = 0; i < r->listen_count && i < CONSOLE_LIST_MAX; i++)
 		listen[i] = r->listen[i].text;
 	for (i = 0; i < CONSOLE_LIST_MAX && bus_url(r->proxy.bus, i); i++)
 		bus[i] = bus_url(r->proxy.bus, i);
 	return console_write_run_file(r->data, &info, err);
 }
 
+/* Sockets that no address names are listened on as well, and instead of the
+ * default address. Those of an address that is not set any more are closed. */
+static int
+start_sockets(struct run *r, struct error *err)
+{
+	bool skip_default = r->settings->listen_is_default &&
+			    inherit_has_named(&r->inherit);
+	const char *const *text = r->settings->listen;
+	unsigned left;
+
+	for (; *text && !skip_default; text++)
+		if (proxy_listen(*text, r->worker_count, &r->inherit,
+				 &r->listen[r->listen_count++], err))
+			return -1;
+	while (proxy_listen_inherited(&r->inherit,
+				      &r->listen[r->listen_count]))
+		r->listen_count++;
+	left = inherit_close(&r->inherit);
+	if (left)
+		log_warn("run.inherited", "%u sockets of addresses that are "
+			 "not set any more are closed", left);
+	return 0;
+}
+
 static int
 start_all(struct run *r, struct error *err)
 {
 	static int (*const parts[])(struct run *, struct error *) = {
-		start_settings, start_tls, start_data, start_journal, start_bus,
-		start_subscribers, start_workers, start_admin, write_run_file,
+		start_settings, start_tls, start_data, start_sockets,
+		handover_await, start_journal, start_bus, start_subscribers,
+		start_workers, start_admin, write_run_file,
 	};
 	size_t i;
 
@@ -232,8 +264,28 @@ signals_open(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+static void
+begin_handover(struct run *r)
+{
+	struct error err = { 0 };
+
+	if (handover_start(r, NULL, &err))
+		log_error("run.handover-failed", "%s", err.text);
+}
+
+static void
+reload(struct run *r)
+{
+	notify_reloading();
+	reload_rules(r);
+	if (r->proxy.tls)
+		tls_server_reload(r->proxy.tls);
+	notify_ready();
 }
 
 /* Returns true when the process is to stop. */
@@ -243,11 +295,14 @@ signals_read(struct run *r, int fd)
 	struct signalfd_siginfo si;
 
 	while (read(fd, &si, sizeof(si)) == sizeof(si)) {
-		if (si.ssi_signo != SIGHUP)
+		if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
 			return true;
-		reload_rules(r);
-		if (r->proxy.tls)
-			tls_server_reload(r->proxy.tls);
+		if (!r->serving)
+			continue;
+		if (si.ssi_signo == SIGUSR2)
+			begin_handover(r);
+		else
+			reload(r);
 	}
 	return false;
 }
@@ -266,10 +321,37 @@ serve_certificates(struct run *r, const struct pollfd *fd, int *pause_ms)
 	}
 }
 
-static void
+bool
+run_wait_signal(struct run *r, int signals, int ms)
+{
+	struct pollfd fd = { .fd = signals, .events = POLLIN };
+
+	return poll(&fd, 1, ms) > 0 && signals_read(r, signals);
+}
+
+/* Has the new process said that it is ready? One that takes too long is
+ * ended. */
+static bool
+successor_is_ready(struct run *r)
+{
+	if (!r->handover.child)
+		return false;
+	if (clock_mono_ms() > r->handover.deadline_ms) {
+		log_error("run.handover-failed", "process %d was not ready in "
+			  "time: it is ended", (int)r->handover.child);
+		handover_cancel(r);
+		return false;
+	}
+	return handover_hear(r, HANDOVER_READY, 0) == HANDOVER_WORD;
+}
+
+enum serve_end { SERVE_STOP, SERVE_HANDOVER };
+
+static enum serve_end
 serve(struct run *r, int signals)
 {
-	struct pollfd fds[3] = {
+	enum serve_end end = SERVE_STOP;
+	struct pollfd fds[4] = {
 		{ .fd = signals, .events = POLLIN },
 		{ .fd = reload_watch(r), .events = POLLIN },
 		{ .fd = r->proxy.tls ? tls_server_watch(r->proxy.tls) : -1,
@@ -278,7 +360,14 @@ serve(struct run *r, int signals)
 	int pause_ms = -1;
 
 	for (;;) {
-		if (poll(fds, 3, pause_ms) < 0 && errno != EINTR)
+		bool starting = r->handover.child != 0;
+
+		fds[3] = (struct pollfd){ .fd = starting ? r->handover.socket :
+							   -1,
+					  .events = POLLIN };
+		if (poll(fds, 4, starting && pause_ms < 0 ? 1000 : pause_ms) <
+			    0 &&
+		    errno != EINTR)
 			break;
 		serve_certificates(r, &fds[2], &pause_ms);
 		if ((fds[0].revents & POLLIN) && signals_read(r, signals))
@@ -286,11 +375,16 @@ serve(struct run *r, int signals)
 		if ((fds[1].revents & POLLIN) &&
 		    reload_changed(r, fds[1].fd))
 			reload_rules(r);
+		if (successor_is_ready(r)) {
+			end = SERVE_HANDOVER;
+			break;
+		}
 	}
 	if (fds[1].fd >= 0)
 		close(fds[1].fd);
 	if (fds[2].fd >= 0)
 		close(fds[2].fd);
+	return end;
 }
 
 /* ---- stopping ---- */
@@ -301,9 +395,11 @@ static void
 drain(struct run *r, int signals)
 {
 	uint64_t deadline = clock_mono_ms() + r->settings->drain_ms;
-	struct pollfd fd = { .fd = signals, .events = POLLIN };
 	unsigned i;
 
+	notify_stopping();
+	handover_cancel(r);
+	listen_close_all(r->listen, r->listen_count);
 	__atomic_store_n(&r->serving, false, __ATOMIC_RELEASE);
 	atomic_store(&r->proxy.stopping, true);
 	for (i = 0; i < r->workers_started; i++)
@@ -312,7 +408,7 @@ drain(struct run *r, int signals)
 		 r->settings->drain_ms);
 	while (atomic_load(&r->proxy.workers_idle) < r->workers_started &&
 	       clock_mono_ms() < deadline)
-		if (poll(&fd, 1, 10) > 0 && signals_read(r, signals))
+		if (run_wait_signal(r, signals, 10))
 			break;
 }
 
@@ -326,8 +422,21 @@ stop_workers(struct run *r)
 	for (i = 0; i < r->workers_made; i++)
 		worker_join(&r->workers[i]);
 	for (i = 0; i < r->listen_count; i++)
-		if (r->listen[i].unix_path[0])
+		if (r->listen[i].unix_path[0] && !r->listen[i].inherited &&
+		    !r->proxy.handing_over)
 			unlink(r->listen[i].unix_path);
+}
+
+void
+run_stop_journal(struct run *r)
+{
+	console_admin_stop(&r->admin);
+	adapter_host_stop(&r->adapters);
+	shadow_stop(&r->shadow);
+	if (r->proxy.bus)
+		bus_close(&r->proxy.bus);
+	if (r->proxy.journal)
+		journal_close(&r->proxy.journal);
 }
 
 static void
@@ -336,13 +445,7 @@ stop_all(struct run *r)
 	unsigned i;
 
 	stop_workers(r);
-	console_admin_stop(&r->admin);
-	adapter_host_stop(&r->adapters);
-	shadow_stop(&r->shadow);
-	if (r->proxy.bus)
-		bus_close(&r->proxy.bus);
-	if (r->proxy.journal)
-		journal_close(&r->proxy.journal);
+	run_stop_journal(r);
 	for (i = 0; i < r->workers_made; i++)
 		worker_fini(&r->workers[i]);
 	free(r->workers);
@@ -357,6 +460,8 @@ run_start(struct run *r, const struct console_settings *settings)
 	int level = log_level_parse(settings->log_level);
 
 	r->settings = settings;
+	r->handover.socket = -1;
+	inherit_open(&r->inherit);
 	r->started_ms = clock_mono_ms();
 	r->worker_count = worker_count(settings);
 	hop_pseudonym(r->proxy.pseudonym);
@@ -372,13 +477,38 @@ run_start(struct run *r, const struct console_settings *settings)
 	return r->proxy.stats ? reload_first(r) : -1;
 }
 
+static void
+announce(struct run *r)
+{
+	unsigned i;
+
+	__atomic_store_n(&r->serving, true, __ATOMIC_RELEASE);
+	for (i = 0; i < r->listen_count; i++)
+		log_info("run.listening", "clients on %s", r->listen[i].text);
+	log_info("run.ready", "admin on %s, data in %s",
+		 console_admin_address(r->admin), r->data);
+	if (!handover_done(r))
+		notify_ready();
+}
+
+/* Serves until the end and returns the exit status. */
+static int
+run_serve(struct run *r, int signals)
+{
+	announce(r);
+	if (serve(r, signals) == SERVE_HANDOVER)
+		return handover_finish(r, signals);
+	drain(r, signals);
+	console_remove_run_file(r->data);
+	return EXIT_SUCCESS;
+}
+
 int
 proxy_run(const struct console_settings *settings)
 {
 	struct error err = { 0 };
 	struct run *r = calloc(1, sizeof(*r));
-	int signals = signals_open(), failed;
-	unsigned i;
+	int signals = signals_open(), status = EXIT_UNUSABLE, failed;
 
 	if (!r || signals < 0)
 		return EXIT_FAILURE;
@@ -387,19 +517,10 @@ proxy_run(const struct console_settings *settings)
 		fprintf(stderr, "matapalo: %s\n", err.text);
 		failed = -1;
 	}
-	if (!failed) {
-		__atomic_store_n(&r->serving, true, __ATOMIC_RELEASE);
-		for (i = 0; i < r->listen_count; i++)
-			log_info("run.listening", "clients on %s",
-				 r->listen[i].text);
-		log_info("run.ready", "admin on %s, data in %s",
-			 console_admin_address(r->admin), r->data);
-		serve(r, signals);
-		drain(r, signals);
-		console_remove_run_file(r->data);
-	}
+	if (!failed)
+		status = run_serve(r, signals);
 	stop_all(r);
 	free(r);
 	close(signals);
-	return failed ? EXIT_UNUSABLE : EXIT_SUCCESS;
+	return status;
 }

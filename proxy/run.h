@@ -5,6 +5,7 @@
 
 #include "adapters/host.h"
 #include "console/console.h"
+#include "proxy/handover.h"
 #include "proxy/listen.h"
 #include "proxy/worker.h"
 #include "shadow/shadow.h"
@@ -15,8 +16,10 @@ struct run {
 	struct proxy proxy;
 	struct digest_key key;
 	char data[512];			/* directory */
-	struct listen_address listen[CONSOLE_LIST_MAX];
+	struct listen_address listen[CONSOLE_LIST_MAX + INHERIT_MAX];
 	unsigned listen_count;
+	struct inherit inherit;
+	struct handover handover;
 	struct worker *workers;
 	unsigned worker_count, workers_made, workers_started;
 	struct shadow *shadow;
@@ -32,6 +35,12 @@ struct run {
 
 /* proxy_run serves until SIGTERM or SIGINT; the exit status. */
 int proxy_run(const struct console_settings *settings);
+
+/* run_wait_signal waits at most so long; true when the process is to stop. */
+bool run_wait_signal(struct run *r, int signals, int ms);
+/* run_stop_journal stops the parts that hold the data directory or an
+ * address: console, subscribers, bus, journal. */
+void run_stop_journal(struct run *r);
 
 /* ---- reload.c ---- */
 

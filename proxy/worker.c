@@ -190,8 +190,11 @@ listeners_close(struct worker *w)
 	for (l = w->listeners; l; l = next) {
 		next = l->next;
 		/* What the kernel has accepted for us is ours to serve. */
-		if (w->draining)
+		if (w->draining && !atomic_load(&w->proxy->handing_over))
 			listener_accept(l, 1 << 20);
+		/* Other descriptors of this socket may live on, and epoll
+		 * would go on to report it. */
+		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, l->io.fd, NULL);
 		timer_cancel(&w->timers, &l->timer);
 		io_close(w, &l->io);
 	}
@@ -278,6 +281,22 @@ is_stopped(struct worker *w)
 	return !w->clients;
 }
 
+/* From here on this worker touches neither journal nor bus: the next
+ * process has them. What still runs ends without an event. */
+static void
+worker_detach(struct worker *w)
+{
+	struct client *c, *next;
+
+	w->detached = true;
+	for (c = w->clients; c; c = next) {
+		next = c->next;
+		if (!c->exchange && !c->lingering)
+			client_close(c);
+	}
+	atomic_fetch_add(&w->proxy->workers_detached, 1);
+}
+
 static void *
 worker_main(void *arg)
 {
@@ -295,6 +314,10 @@ worker_main(void *arg)
 			told = true;
 			atomic_fetch_add(&w->proxy->workers_idle, 1);
 		}
+		if (atomic_load_explicit(&w->proxy->detaching,
+					 memory_order_relaxed) &&
+		    !w->detached)
+			worker_detach(w);
 	}
 	return NULL;
 }

@@ -46,6 +46,9 @@ struct proxy {
 	atomic_bool stopping;
 	atomic_bool abandon;		/* end the loops now */
 	atomic_uint workers_idle;	/* have nothing left to finish */
+	atomic_bool handing_over;	/* accept no more, but do not refuse */
+	atomic_bool detaching;		/* let go of journal and bus */
+	atomic_uint workers_detached;	/* have done so */
 };
 
 #define WORKER_WAITING_SLOTS 1024u
@@ -79,6 +82,7 @@ struct worker {
 	char date[40];			/* "Date: ...\r\n" of this second */
 	int64_t date_s;
 	bool draining;
+	bool detached;			/* journal and bus are gone */
 	uint64_t random;		/* state of worker_random */
 	struct tls_buffers *tls;	/* NULL before the first TLS */
 };

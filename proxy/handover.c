@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both sides of a hand-over to a new process. */
+#include "proxy/handover.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/counter.h"
+#include "base/log.h"
+#include "proxy/notify.h"
+#include "proxy/run.h"
+
+#define READY_MS 60000u		/* to prepare; large rules take their time */
+#define SERVING_MS 60000	/* to open the journal */
+#define ARGUMENTS_MAX 256
+#define OWN_IMAGE "/proc/self/exe"	/* also when the file was replaced */
+
+/* ---- starting the new process ---- */
+
+/* The words this process was started with. */
+static int
+read_arguments(struct buf *text, char *argv[ARGUMENTS_MAX + 1])
+{
+	int fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC), n = 0;
+	char block[4096], *at, *end;
+	ssize_t got;
+
+	if (fd < 0)
+		return -1;
+	while ((got = read(fd, block, sizeof(block))) > 0)
+		buf_add(text, block, (size_t)got);
+	close(fd);
+	at = (char *)buf_str(text);
+	end = at + buf_span(text).len;
+	for (; at < end && n < ARGUMENTS_MAX; at += strlen(at) + 1)
+		argv[n++] = at;
+	argv[n] = NULL;
+	return n > 0 && at >= end ? 0 : -1;
+}
+
+/* Libraries do not mark all of their descriptors close-on-exec; what the new
+ * process inherited unknowingly would pile up with each hand-over. */
+static void
+mark_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)) != NULL) {
+		int fd = (int)strtol(e->d_name, NULL, 10);
+
+		if (fd > STDERR_FILENO)
+			(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* The environment with one variable more. */
+static char **
+make_environment(const char *variable)
+{
+	size_t n = 0;
+	char **env;
+
+	while (environ[n])
+		n++;
+	env = calloc(n + 2, sizeof(*env));
+	if (!env)
+		return NULL;
+	memcpy(env, environ, n * sizeof(*env));
+	env[n] = (char *)variable;
+	return env;
+}
+
+/* All sockets by number: a duplicate onto itself only loses its
+ * close-on-exec flag. */
+static int
+list_sockets(const struct run *r, int parent, struct buf *variable,
+	     posix_spawn_file_actions_t *actions)
+{
+	unsigned i, k;
+	int e = posix_spawn_file_actions_adddup2(actions, parent, parent);
+
+	inherit_begin(variable, parent);
+	for (i = 0; i < r->listen_count; i++) {
+		const struct listen_address *a = &r->listen[i];
+
+		for (k = 0; k < a->fd_count; k++) {
+			e = e ? e : posix_spawn_file_actions_adddup2(
+					    actions, a->fds[k], a->fds[k]);
+			inherit_add(variable, a->fds[k], a->name);
+		}
+	}
+	return e;
+}
+
+static int
+spawn(const struct run *r, const char *program, int parent, pid_t *child)
+{
+	struct buf text CLEANUP(buf_fini) = { 0 };
+	struct buf variable CLEANUP(buf_fini) = { 0 };
+	char *argv[ARGUMENTS_MAX + 1], **env;
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	sigset_t none, pipe;
+	int e;
+
+	if (read_arguments(&text, argv))
+		return E2BIG;
+	mark_descriptors();
+	sigemptyset(&none);
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	posix_spawn_file_actions_init(&actions);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setsigdefault(&attr, &pipe);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK |
+						POSIX_SPAWN_SETSIGDEF);
+	e = list_sockets(r, parent, &variable, &actions);
+	env = make_environment(buf_str(&variable));
+	if (!e)
+		e = env ? posix_spawnp(child, program ? program : argv[0],
+				       &actions, &attr, argv, env) :
+			  ENOMEM;
+	free(env);
+	posix_spawnattr_destroy(&attr);
+	posix_spawn_file_actions_destroy(&actions);
+	return e;
+}
+
+int
+handover_start(struct run *r, const char *program, struct error *err)
+{
+	struct handover *h = &r->handover;
+	int pair[2], e;
+
+	if (h->child)
+		return error_set(err, "process %d is already starting",
+				 (int)h->child);
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return error_set(err, "socketpair: %s", strerror(errno));
+	e = spawn(r, program, pair[1], &h->child);
+	close(pair[1]);
+	if (e) {
+		close(pair[0]);
+		h->child = 0;
+		return error_set(err, "cannot start a new process: %s",
+				 strerror(e));
+	}
+	h->socket = pair[0];
+	h->deadline_ms = clock_mono_ms() + READY_MS;
+	log_info("run.handover", "process %d prepares to take over",
+		 (int)h->child);
+	return 0;
+}
+
+static void
+forget(struct handover *h)
+{
+	close(h->socket);
+	h->socket = -1;
+	h->child = 0;
+}
+
+void
+handover_cancel(struct run *r)
+{
+	struct handover *h = &r->handover;
+
+	if (!h->child)
+		return;
+	(void)kill(h->child, SIGKILL);
+	(void)waitpid(h->child, NULL, 0);
+	forget(h);
+}
+
+/* It closed its end: it is dying or dead. */
+static void
+report_failure(struct run *r)
+{
+	struct handover *h = &r->handover;
+	int status = 0;
+	pid_t child = h->child;
+
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, &status, 0);
+	forget(h);
+	log_error("run.handover-failed", "process %d did not take over: it "
+		  "ended with %s %d; its own messages say why", (int)child,
+		  WIFEXITED(status) ? "status" : "signal",
+		  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+}
+
+enum handover_heard
+handover_hear(struct run *r, enum handover_word word, int wait_ms)
+{
+	struct handover *h = &r->handover;
+	struct pollfd fd = { .fd = h->socket, .events = POLLIN };
+	char said = 0;
+
+	if (!h->child)
+		return HANDOVER_FAILED;
+	if (poll(&fd, 1, wait_ms) <= 0)
+		return HANDOVER_NOTHING;
+	if (recv(h->socket, &said, 1, MSG_DONTWAIT) == 1 &&
+	    said == (char)word)
+		return HANDOVER_WORD;
+	report_failure(r);
+	return HANDOVER_FAILED;
+}
+
+/* ---- the old process's way out ---- */
+
+/* A second signal, or the time, ends the wait. */
+static bool
+wait_workers(struct run *r, int signals, atomic_uint *count,
+	     uint64_t deadline_ms)
+{
+	while (atomic_load(count) < r->workers_started &&
+	       clock_mono_ms() < deadline_ms)
+		if (run_wait_signal(r, signals, 5))
+			return false;
+	return true;
+}
+
+static void
+stop_accepting(struct run *r)
+{
+	unsigned i;
+
+	__atomic_store_n(&r->serving, false, __ATOMIC_RELEASE);
+	atomic_store(&r->proxy.handing_over, true);
+	atomic_store(&r->proxy.stopping, true);
+	for (i = 0; i < r->workers_started; i++)
+		worker_wake(&r->workers[i]);
+}
+
+/* One writer: before the new process opens the journal, every worker has
+ * let go of it. */
+static void
+release_journal(struct run *r)
+{
+	unsigned i;
+
+	atomic_store(&r->proxy.detaching, true);
+	for (i = 0; i < r->workers_started; i++)
+		worker_wake(&r->workers[i]);
+	while (atomic_load(&r->proxy.workers_detached) < r->workers_started)
+		(void)poll(NULL, 0, 1);
+	run_stop_journal(r);
+}
+
+static void
+say(int fd, enum handover_word word)
+{
+	char c = (char)word;
+
+	(void)send(fd, &c, 1, MSG_NOSIGNAL);
+}
+
+/* The new one has failed late, with the journal closed here: what was
+ * running until now is started again, it was able to serve. */
+static enum handover_heard
+start_again(struct run *r)
+{
+	struct error err = { 0 };
+
+	if (handover_start(r, OWN_IMAGE, &err)) {
+		log_error("run.handover-failed", "%s", err.text);
+		return HANDOVER_FAILED;
+	}
+	if (handover_hear(r, HANDOVER_READY, READY_MS) != HANDOVER_WORD)
+		return HANDOVER_FAILED;
+	say(r->handover.socket, HANDOVER_GO);
+	return handover_hear(r, HANDOVER_SERVING, SERVING_MS);
+}
+
+int
+handover_finish(struct run *r, int signals)
+{
+	uint64_t now = clock_mono_ms();
+	uint64_t end_ms = now + r->settings->drain_ms;
+
+	stop_accepting(r);
+	(void)wait_workers(r, signals, &r->proxy.workers_idle,
+			   now + r->settings->handover_ms);
+	release_journal(r);
+	say(r->handover.socket, HANDOVER_GO);
+	if (handover_hear(r, HANDOVER_SERVING, SERVING_MS) != HANDOVER_WORD &&
+	    start_again(r) != HANDOVER_WORD) {
+		handover_cancel(r);
+		log_error("run.handover-lost", "nobody serves any more: start "
+			  "matapalo again");
+		return EXIT_FAILURE;
+	}
+	notify_successor((int)r->handover.child);
+	log_info("run.handed-over", "process %d serves; it took %llu ms; "
+		 "finishing what is left", (int)r->handover.child,
+		 (unsigned long long)(clock_mono_ms() - now));
+	forget(&r->handover);
+	listen_close_all(r->listen, r->listen_count);
+	(void)wait_workers(r, signals, &r->proxy.workers_idle, end_ms);
+	return EXIT_SUCCESS;
+}
+
+/* ---- the new process's side ---- */
+
+int
+handover_await(struct run *r, struct error *err)
+{
+	char word = 0;
+	ssize_t n;
+
+	if (r->inherit.parent < 0)
+		return 0;
+	say(r->inherit.parent, HANDOVER_READY);
+	do {
+		n = recv(r->inherit.parent, &word, 1, 0);
+	} while (n < 0 && errno == EINTR);
+	if (n == 1 && word != HANDOVER_GO)
+		return error_set(err, "hand-over: an unknown word");
+	return 0;	/* an old process that died has let go as well */
+}
+
+bool
+handover_done(struct run *r)
+{
+	if (r->inherit.parent < 0)
+		return false;
+	say(r->inherit.parent, HANDOVER_SERVING);
+	close(r->inherit.parent);
+	r->inherit.parent = -1;
+	return true;
+}
