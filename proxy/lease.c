@@ -246,6 +246,19 @@ lease_collect(struct worker *w)
 	}
 }
 
+/* The journal is closed: nothing of it looks at these rules any more. */
+static void
+lease_free_all(struct worker *w)
+{
+	struct lease *l;
+
+	while ((l = w->old_leases) != NULL) {
+		w->old_leases = l->next;
+		lease_drop_pools(w, l);
+		lease_free(l);
+	}
+}
+
 void
 lease_fini(struct worker *w)
 {
@@ -254,5 +267,8 @@ lease_fini(struct worker *w)
 		w->old_leases = w->lease;
 		w->lease = NULL;
 	}
-	lease_collect(w);
+	if (w->detached)
+		lease_free_all(w);
+	else
+		lease_collect(w);
 }
