@@ -132,21 +132,21 @@ def outcome(port, request, method="GET"):
             return CUT
 
 
-def timed_once(case, port, fault, control):
-    _, expected, deadline = FAULTS[fault]
+def timed_once(case, port, fault):
     start = time.monotonic()
     got = outcome(port, make_request("GET", "/" + fault))
-    took = time.monotonic() - start
-    case.equal(got, expected, fault)
-    if deadline is None:
-        case.check(took < 0.5 + control.worst(),
-                   "%s: at once, not after %.3f s" % (fault, took))
-        return
-    want = TIMED_S[deadline]
-    most = 1.1 * want + WHEEL_S + control.worst()
-    case.check(0.9 * want <= took <= most, "%s: %.3f s instead of %.1f s, "
-               "when others wait %.3f s" % (fault, took, want,
-                                            control.worst()))
+    case.equal(got, FAULTS[fault][1], fault)
+    return time.monotonic() - start
+
+
+def check_times(case, fault, times, slack):
+    """A busy machine only adds: the best of the tries is the measure."""
+    deadline = FAULTS[fault][2]
+    want = TIMED_S[deadline] if deadline else 0
+    most = 1.1 * want + WHEEL_S + slack if deadline else 0.5 + slack
+    case.check(min(times) >= 0.9 * want and min(times) <= most,
+               "%s: %s s instead of %.1f s, when others wait %.3f s"
+               % (fault, times, want, slack))
 
 
 def timeouts_are_kept(case, origin):
@@ -155,11 +155,15 @@ def timeouts_are_kept(case, origin):
     timeout = {k: "%dms" % (v * 1000) for k, v in TIMED_S.items()}
     matapalo = case.matapalo(rules=fault_rules(case, origin, timeout,
                                                "timed.json"))
-    names = sorted(FAULTS) * 3
+    names = sorted(FAULTS)
+    times = {name: [] for name in names}
     with Probe(matapalo.port) as control:
         lib.wait_for(lambda: control.times, "the healthy route")
-        in_parallel(len(names), len(names), lambda i: timed_once(
-            case, matapalo.port, names[i], control))
+        for _ in range(3):
+            in_parallel(len(names), len(names), lambda i: times[
+                names[i]].append(timed_once(case, matapalo.port, names[i])))
+        for name in names:
+            check_times(case, name, times[name], control.worst())
     law(case, matapalo)
     case.equal(matapalo.stop(), 0, "exit status")
 
