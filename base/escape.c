@@ -47,8 +47,9 @@ plain_prefix(const char *p)
 	return care ? (unsigned)__builtin_ctzll(care) / 8u : WORD;
 }
 
-/* Sixteen bytes side by side: a vector of the compiler, not of a machine. */
-typedef uint8_t bytes16 __attribute__((vector_size(16)));
+/* Sixteen bytes side by side: a vector of the compiler, not of a machine.
+ * Signed, so that one comparison finds what is below space or above ASCII. */
+typedef int8_t bytes16 __attribute__((vector_size(16)));
 
 static inline bytes16
 care_bytes(const char *p)
@@ -56,8 +57,7 @@ care_bytes(const char *p)
 	bytes16 v;
 
 	memcpy(&v, p, sizeof(v));
-	return (bytes16)((v < 0x20) | (v >= 0x7f) | (v == '"') |
-			 (v == '\\'));
+	return (v < 0x20) | (v == 0x7f) | (v == '"') | (v == '\\');
 }
 
 static inline bool
@@ -254,21 +254,6 @@ add_piece(struct buf *out, const char *p, size_t piece, const char *end)
 	return p;
 }
 
-void
-escape_quoted(struct buf *out, struct span s)
-{
-	const char *p = s.at, *end = s.len ? s.at + s.len : s.at;
-
-	buf_addc(out, '"');
-	while (p < end) {
-		size_t left = (size_t)(end - p);
-
-		p = add_piece(out, p, left < PIECE_BYTES ? left : PIECE_BYTES,
-			      end);
-	}
-	buf_addc(out, '"');
-}
-
 /* How many whole strides from p on need no care at all. */
 static size_t
 skip_plain(const char *p, size_t n)
@@ -278,6 +263,58 @@ skip_plain(const char *p, size_t n)
 	while (n - done >= STRIDE && stride_is_plain(p + done))
 		done += STRIDE;
 	return done;
+}
+
+/* Does nothing in s need care? The last word overlaps the one before. */
+static bool
+is_plain(struct span s)
+{
+	size_t i = 0;
+
+	if (s.len < WORD) {
+		while (i < s.len && !needs_care((unsigned char)s.at[i]))
+			i++;
+		return i == s.len;
+	}
+	i = skip_plain(s.at, s.len);
+	for (; s.len - i > WORD; i += WORD)
+		if (care_bits(load_word(s.at + i)))
+			return false;
+	return !care_bits(load_word(s.at + s.len - WORD));
+}
+
+/* Most strings are short and plain: no pieces, no room for the worst. */
+static void
+add_quoted(struct buf *out, struct span plain)
+{
+	char *to = buf_reserve(out, plain.len + 2);
+
+	if (!to)
+		return;
+	to[0] = '"';
+	if (plain.len)
+		memcpy(to + 1, plain.at, plain.len);
+	to[plain.len + 1] = '"';
+	out->len += plain.len + 2;
+}
+
+void
+escape_quoted(struct buf *out, struct span s)
+{
+	const char *p = s.at, *end = s.len ? s.at + s.len : s.at;
+
+	if (is_plain(s)) {
+		add_quoted(out, s);
+		return;
+	}
+	buf_addc(out, '"');
+	while (p < end) {
+		size_t left = (size_t)(end - p);
+
+		p = add_piece(out, p, left < PIECE_BYTES ? left : PIECE_BYTES,
+			      end);
+	}
+	buf_addc(out, '"');
 }
 
 /* Strides of plain text at once, then words; the rest one character a

@@ -106,29 +106,20 @@ lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
-/* A field name is a token (RFC 9110 5.6.2), which needs no escaping. */
-static bool
-is_plain_name(struct span name)
-{
-	for (size_t i = 0; i < name.len; i++)
-		if (name.at[i] <= ' ' || name.at[i] >= 0x7f ||
-		    name.at[i] == '"' || name.at[i] == '\\')
-			return false;
-	return true;
-}
-
-/* Folding after escaping is safe too: escapes hold no capital letters. */
+/* Folding after escaping is safe: escapes hold no capital letters. */
 void
 json_key_span_lower(struct json *j, struct span name)
 {
 	size_t from = j->out->len;
+	char *at, *end;
 
-	if (is_plain_name(name))
-		json_key_literal(j, name);
-	else
-		json_key_span(j, name);
-	for (size_t i = from; i < j->out->len; i++)
-		j->out->data[i] = lower(j->out->data[i]);
+	json_key_span(j, name);
+	if (j->out->failed)
+		return;
+	at = j->out->data + from;
+	end = j->out->data + j->out->len;
+	for (; at < end; at++)
+		*at = lower(*at);
 }
 
 void

@@ -13,12 +13,13 @@
 bool
 redact_header_is_secret(const struct redact *r, struct span name)
 {
-	static const char *const always[] = {
-		"authorization", "proxy-authorization", "cookie", "set-cookie",
+	static const struct span always[] = {
+		{ "authorization", 13 }, { "proxy-authorization", 19 },
+		{ "cookie", 6 }, { "set-cookie", 10 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-		if (span_is_nocase(name, always[i]))
+		if (span_equal_nocase(name, always[i]))
 			return true;
 	for (size_t i = 0; r && i < r->header_count; i++)
 		if (span_is_nocase(name, r->headers[i]))
