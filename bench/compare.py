@@ -91,6 +91,8 @@ def compare(case, options, row):
     proxy_core, other = (None, None) if options.no_pin or \
         os.cpu_count() < 2 or row.workers > 1 else ("0", "1")
     measure.raise_limit()
+    if row.tls:
+        proxies.make_certificate(case)
     origin = proxies.start_origin(case, other)
     found = start_both(case, options, row, origin, proxy_core)
     loads = [measure.Load(case, p, other, row.level, row) for p in found]

@@ -212,13 +212,16 @@ def start_envoy(case, origin, cores, workers, copies=None):
     return Proxy("envoy", ports[0], process, ports[1])
 
 
-def has_tls():
-    """Whether this matapalo terminates TLS."""
-    return "--tls-" in lib.command("run", "--help").stdout
+def tls_listener(case):
+    """None of it while there is no certificate (bench-compare)."""
+    if not os.path.exists(case.path("cert.pem")):
+        return []
+    return ["--listen", "127.0.0.1:0,tls", "--tls-certificate",
+            case.path("cert.pem"), "--tls-key", case.path("key.pem")]
 
 
 def start_matapalo(case, name, stage, origin, cores, data,
-                   binary=lib.MATAPALO, workers=1, args=(), **kw):
+                   binary=lib.MATAPALO, workers=1, **kw):
     shutil.rmtree(data, ignore_errors=True)
     os.makedirs(data)
     rules = {"version": 1, "default": {"stage": stage}, "targets": {
@@ -226,8 +229,11 @@ def start_matapalo(case, name, stage, origin, cores, data,
     path = case.rules(rules, name.replace(" ", "-") + ".json")
     process = case.matapalo(rules=path, data=data, core=cores,
                             args=["--idle", "10m", "--log-level", "error"] +
-                            list(args), binary=binary, workers=workers, **kw)
-    return Proxy(name, process.port, process)
+                            tls_listener(case), binary=binary,
+                            workers=workers, **kw)
+    ports = [int(address.split(",")[0].rsplit(":", 1)[1])
+             for address in process.info["listen"]]
+    return Proxy(name, ports[0], process, *ports[1:])
 
 
 def peers():

@@ -7,13 +7,16 @@ import json
 import os
 import random
 import resource
+import shutil
 import socket
+import ssl
 import statistics
 import threading
 import time
 
 import lib
 from lib import Client, make_request, pattern
+from pki import Pki
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "24"))
 RATE = int(os.environ.get("SOAK_RATE", "0"))
@@ -69,11 +72,21 @@ def rules_for(legacy, faulty):
                    "timeout": {"head": "1s", "idle": "1s"}}}}
 
 
+def anybody():
+    """A client's context: whom it speaks to is not what is tested."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 class Troubles:
     """Threads that each do one odd thing after the other."""
 
-    def __init__(self, port, seed):
-        self.port, self.done, self.wrong = port, {}, []
+    def __init__(self, port, tls_port, seed):
+        self.port, self.tls_port = port, tls_port
+        self.done, self.wrong = {}, []
+        self.odd = ODD if tls_port else tuple(
+            name for name in ODD if "tls" not in name)
         self.stop, self.lock = threading.Event(), threading.Lock()
         self.threads = [threading.Thread(target=self.run, daemon=True,
                                          args=(random.Random(seed + i),))
@@ -84,7 +97,7 @@ class Troubles:
     def run(self, dice):
         pause = TROUBLE_THREADS / TROUBLES_PER_SECOND
         while not self.stop.is_set():
-            name = dice.choice(ODD)
+            name = dice.choice(self.odd)
             try:
                 if name == "fault":
                     self.fault(*dice.choice(FAULTS))
@@ -102,8 +115,8 @@ class Troubles:
         for thread in self.threads:
             thread.join(30)
 
-    def client(self):
-        return Client(self.port, timeout=20)
+    def client(self, port=None):
+        return Client(port or self.port, timeout=20)
 
     def fault(self, method, path, expected):
         with self.client() as client:
@@ -121,7 +134,19 @@ class Troubles:
             if client.request("GET", "/copied").status != 200:
                 raise lib.Failed("a copied request was refused")
 
+    def over_tls(self, dice):
+        client = self.client(self.tls_port)
+        client.socket = anybody().wrap_socket(client.socket)
+        if client.request("GET", "/x?n=1").status != 200:
+            raise lib.Failed("a request over TLS was refused")
+        self.leave(client, dice)
+
     # ---- callers that vanish ----
+
+    def half_a_tls_hello(self, dice):
+        client = self.client(self.tls_port)
+        client.send(b"\x16\x03\x01\x02\x00\x01\x00")
+        self.leave(client, dice)
 
     def half_head(self, dice):
         client = self.client()
@@ -183,7 +208,7 @@ class Troubles:
 ODD = ("fault",) * 8 + (
     "copied", "half_head", "no_word", "before_the_answer",
     "within_an_upload", "within_a_download", "pipelined", "half_closed",
-    "idle", "malformed")
+    "idle", "malformed", "over_tls", "half_a_tls_hello")
 
 
 # ---- looking at it ----------------------------------------------------------
@@ -281,9 +306,25 @@ def settle(case, matapalo, before):
     case.check(True, "at rest")
 
 
+def tls_listener(case):
+    """Its options; none without the openssl command."""
+    if not shutil.which("openssl"):
+        return []
+    pki = Pki(case)
+    pki.self_signed("soak", "DNS:soak.example")
+    return ["--listen", "127.0.0.1:0,tls", "--tls-certificate",
+            pki.path("soak.pem"), "--tls-key", pki.path("soak.key")]
+
+
+def tls_port(matapalo):
+    listen = matapalo.info["listen"]
+    return int(listen[1].split(",")[0].rsplit(":", 1)[1]) \
+        if len(listen) > 1 else None
+
+
 def soak(case, matapalo, rate):
     watch, totals = Watch(matapalo), {}
-    troubles = Troubles(matapalo.port, SEED)
+    troubles = Troubles(matapalo.port, tls_port(matapalo), SEED)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         seconds = max(2, min(SEGMENT, int(end - time.monotonic())))
@@ -306,7 +347,8 @@ def scenario(case):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     legacy, faulty = case.origin("legacy"), case.origin("faulty")
     matapalo = case.matapalo(rules=case.rules(rules_for(legacy, faulty)),
-                             workers=2, args=["--log-level", "error"])
+                             workers=2, args=["--log-level", "error"] +
+                             tls_listener(case))
     rate = half_of_what_it_carries(case, matapalo.port)
     lib.wait_for(lambda: law(matapalo), "rest before the load")
     before = at_rest(matapalo)
