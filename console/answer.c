@@ -79,6 +79,8 @@ answer_metrics(struct answer *out, const struct console_source *source)
 	status = payload_parse(buf_span(&text), NULL);
 	out->type = "text/plain; version=0.0.4; charset=utf-8";
 	counter_write_prometheus(&out->body);
+	if (source->metrics)
+		source->metrics(source->arg, &out->body);
 	metrics_write(status, &out->body);
 }
 

@@ -59,6 +59,8 @@ struct console_source {
 	void *arg;
 	bool (*ready)(void *arg, const char **why_not);
 	void (*status)(void *arg, struct json *out);	/* one object */
+	/* Appends metrics beyond the counters; may be NULL. */
+	void (*metrics)(void *arg, struct buf *out);
 };
 MUST_CHECK struct console_admin *
 console_admin_start(const char *address, const char *token_file,

@@ -153,6 +153,54 @@ set_callbacks(struct outbound_call *c)
 }
 
 static int
+set_pem(CURL *easy, CURLoption option, struct span pem)
+{
+	struct curl_blob blob = { .data = (void *)(uintptr_t)pem.at,
+				  .len = pem.len,
+				  .flags = CURL_BLOB_COPY };
+
+	return pem.len ? curl_easy_setopt(easy, option, &blob) : 0;
+}
+
+static int
+set_tls(CURL *easy, const struct outbound_tls *tls)
+{
+	int bad = 0;
+
+	if (!tls)
+		return 0;
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER,
+				tls->verify ? 1L : 0L);
+	bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST,
+				tls->verify ? 2L : 0L);
+	bad |= set_pem(easy, CURLOPT_CAINFO_BLOB, tls->ca);
+	bad |= set_pem(easy, CURLOPT_SSLCERT_BLOB, tls->certificate);
+	bad |= set_pem(easy, CURLOPT_SSLKEY_BLOB, tls->key);
+	return bad;
+}
+
+/* Where the connection goes, whatever the URL says. */
+static int
+set_place(struct outbound_call *c, const struct outbound_request *req)
+{
+	char text[300];
+	int bad = curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH,
+				   req->unix_path);
+
+	if (req->fresh) {
+		bad |= curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
+		bad |= curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
+	}
+	if (!req->connect_to)
+		return bad;
+	snprintf(text, sizeof(text), "::%s", req->connect_to);
+	c->connect_to = curl_slist_append(NULL, text);
+	return bad | !c->connect_to |
+	       (int)curl_easy_setopt(c->easy, CURLOPT_CONNECT_TO,
+				     c->connect_to);
+}
+
+static int
 set_up(struct outbound_call *c, const struct outbound_request *req,
        struct error *err)
 {
@@ -161,8 +209,6 @@ set_up(struct outbound_call *c, const struct outbound_request *req,
 	if (outbound_fields_build(req, &c->lines, err) != 0)
 		return -1;
 	bad |= curl_easy_setopt(c->easy, CURLOPT_URL, req->url);
-	bad |= curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH,
-				req->unix_path);
 	bad |= curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->lines);
 	if (!message_find(req->fields, "User-Agent"))
 		bad |= curl_easy_setopt(c->easy, CURLOPT_USERAGENT,
@@ -170,6 +216,8 @@ set_up(struct outbound_call *c, const struct outbound_request *req,
 	bad |= set_boundaries(c->easy, req->timeout_ms);
 	bad |= set_callbacks(c);
 	bad |= set_method(c, req);
+	bad |= set_place(c, req);
+	bad |= set_tls(c->easy, req->tls);
 	return bad ? error_set(err, "libcurl refused a setting: is it built "
 			       "with HTTP and Unix sockets?")
 		   : 0;
@@ -243,6 +291,7 @@ outbound_call_free(struct outbound_call **cp)
 		return;
 	curl_easy_cleanup(c->easy);
 	curl_slist_free_all(c->lines);
+	curl_slist_free_all(c->connect_to);
 	buf_fini(&c->answer.body);
 	buf_fini(&c->answer.fields_text);
 	free(c->answer.fields);

@@ -12,6 +12,7 @@ struct outbound_call {
 	struct outbound_call *prev, *next;	/* the client's list */
 	CURL *easy;
 	struct curl_slist *lines;	/* header lines to send */
+	struct curl_slist *connect_to;
 	char *method;
 	size_t max_body_bytes;
 	bool head_done;			/* what follows are trailers */

@@ -4,6 +4,7 @@
 #ifndef OUTBOUND_OUTBOUND_H
 #define OUTBOUND_OUTBOUND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,8 +16,19 @@
 /* One client per thread; keeps connections alive between calls. */
 struct outbound;
 
+/* How an https service is verified, and who we are to it; PEM texts, empty:
+ * the system's authorities, no certificate. */
+struct outbound_tls {
+	bool verify;
+	struct span ca, certificate, key;
+};
+
 struct outbound_request {
 	const char *url;
+	const char *connect_to;		/* "ADDRESS:PORT" instead of the URL's
+					 * host, which TLS still asks for */
+	const struct outbound_tls *tls;	/* NULL: verified, system's */
+	bool fresh;			/* on a connection of its own */
 	const char *unix_path;		/* connect here instead, or NULL */
 	struct span method;
 	struct message_fields fields;	/* sent as they are, but framing,

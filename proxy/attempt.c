@@ -120,6 +120,17 @@ retry(struct exchange *ex, enum counter why)
 	return FLOW_NEXT;
 }
 
+/* Elsewhere where there is another address: the server may be about to go
+ * away and still have taken a connection. */
+static enum flow
+retry_once(struct exchange *ex, enum counter why)
+{
+	ex->retried = true;
+	if (!has_untried(ex))
+		ex->tried = 0;
+	return retry(ex, why);
+}
+
 /* The target was not asked, or in vain. */
 static enum flow
 give_up(struct exchange *ex, enum problem p)
@@ -153,25 +164,20 @@ forward_failed(struct exchange *ex, enum problem p)
 	bool early = p == PROBLEM_CLOSED && !ex->response_head;
 	bool stale = is_stale(ex, p);
 
+	ex->tried |= UINT64_C(1) << ex->endpoint;
 	if (stale && may_retry(ex)) {
-		ex->retried = true;
 		report(ex, BREAKER_UNKNOWN);
-		return retry(ex, COUNTER_RETRIED_STALE);
+		return retry_once(ex, COUNTER_RETRIED_STALE);
 	}
 	count_failure(p);
 	report(ex, BREAKER_FAILURE);
 	if (!stale)
 		address_failed(ex, unreachable ? HEALTH_UNREACHABLE :
 						 HEALTH_BAD_ANSWER);
-	ex->tried |= UINT64_C(1) << ex->endpoint;
 	if (unreachable && has_untried(ex) && may_retry(ex))
 		return retry(ex, COUNTER_RETRIED_CONNECT);
-	if (early && !ex->retried && may_retry(ex)) {
-		ex->retried = true;
-		if (!has_untried(ex))
-			ex->tried = 0;
-		return retry(ex, COUNTER_RETRIED_CLOSED);
-	}
+	if (early && !ex->retried && may_retry(ex))
+		return retry_once(ex, COUNTER_RETRIED_CLOSED);
 	return give_up(ex, p);
 }
 

@@ -17,6 +17,8 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "proxy/notify.h"
+#include "proxy/prober.h"
+#include "proxy/resolver.h"
 #include "proxy/stats.h"
 #include "proxy/tls_server.h"
 
@@ -175,11 +177,36 @@ start_workers(struct run *r, struct error *err)
 	return 0;
 }
 
+/* On the resolver's thread: targets have other addresses. */
+static void
+addresses_changed(void *arg)
+{
+	struct run *r = arg;
+	unsigned i;
+
+	for (i = 0; i < r->worker_count; i++)
+		worker_wake(&r->workers[i]);
+	prober_wake(r->prober);
+}
+
+/* Those that look after targets, from the side. */
+static int
+start_watchers(struct run *r, struct error *err)
+{
+	r->prober = prober_start(&r->proxy.rules, err);
+	if (!r->prober)
+		return -1;
+	r->resolver = resolver_start(&r->proxy.rules, rules_lookup,
+				     addresses_changed, r, err);
+	return r->resolver ? 0 : -1;
+}
+
 static int
 start_admin(struct run *r, struct error *err)
 {
 	struct console_source source = { .arg = r, .ready = run_ready,
-					 .status = run_status };
+					 .status = run_status,
+					 .metrics = run_metrics };
 	char path[sizeof(r->data) + 32];
 	const char *token = r->settings->admin_token_file;
 
@@ -242,7 +269,7 @@ start_all(struct run *r, struct error *err)
 	static int (*const parts[])(struct run *, struct error *) = {
 		start_settings, start_tls, start_data, start_sockets,
 		handover_await, start_journal, start_bus, start_subscribers,
-		start_workers, start_admin, write_run_file,
+		start_workers, start_watchers, start_admin, write_run_file,
 	};
 	size_t i;
 
@@ -444,6 +471,8 @@ stop_all(struct run *r)
 {
 	unsigned i;
 
+	resolver_stop(&r->resolver);
+	prober_stop(&r->prober);
 	stop_workers(r);
 	run_stop_journal(r);
 	for (i = 0; i < r->workers_made; i++)

@@ -22,6 +22,8 @@ struct run {
 	struct handover handover;
 	struct worker *workers;
 	unsigned worker_count, workers_made, workers_started;
+	struct resolver *resolver;
+	struct prober *prober;
 	struct shadow *shadow;
 	struct adapter_host *adapters;
 	struct console_admin *admin;
@@ -60,6 +62,8 @@ bool reload_changed(const struct run *r, int fd);
 /* ---- status.c ---- */
 
 void run_status(void *arg, struct json *out);
+void run_metrics(void *arg, struct buf *out);	/* status_targets.c */
+void run_status_targets(struct run *r, struct json *j);
 bool run_ready(void *arg, const char **why_not);
 
 #endif

@@ -143,6 +143,8 @@ run_status(void *arg, struct json *j)
 	json_str(j, why_not);
 	json_key(j, "rules");
 	write_rules(r, j);
+	json_key(j, "targets");
+	run_status_targets(r, j);
 	json_key(j, "journal");
 	json_object_begin(j);
 	json_key(j, "path");
