@@ -13,7 +13,7 @@
 #include "proxy/worker.h"
 
 #define EXCHANGE_MAGIC 0x45584348u
-#define SPARE_MAX 256u
+#define SPARE_MAX 1024u
 
 /* The next one to be used was last used many requests ago: its lines come
  * from memory while the present one is worked on. */

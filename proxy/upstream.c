@@ -17,7 +17,7 @@
 #include "proxy/tls_client.h"
 #include "proxy/worker.h"
 
-#define IDLE_MAX 256u		/* kept per address */
+#define IDLE_MAX 1024u		/* per address: fewer are opened again */
 #define IDLE_MS 55000u		/* below the common 60 s of servers */
 
 static void
