@@ -260,6 +260,8 @@ match(struct exchange *ex)
 		answer_options(ex);	/* RFC 9110 7.6.2 */
 		return FLOW_NEXT;
 	}
+	if (d->action == ROUTER_AMBIGUOUS)
+		return step_problem(ex, PROBLEM_AMBIGUOUS_PATH);
 	if (d->action == ROUTER_GONE)
 		return gone(ex);
 	if (d->action == ROUTER_COMMAND)

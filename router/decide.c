@@ -56,8 +56,13 @@ router_decide(const struct rules *rules, const struct message_request *req,
 	out->rule = rule;
 	out->target = answer_target(rules, rule, req, &out->bucket_ppm);
 	out->action = action_of(out->target);
+	if (out->target && rules_path_is_ambiguous(rules, req, rule)) {
+		out->action = ROUTER_AMBIGUOUS;
+		out->target = NULL;
+	}
 	out->fallback = choose_fallback(rules, rule, out->target);
-	out->shadow = choose_shadow(rule, safe, exchange_hash);
+	out->shadow = out->action == ROUTER_AMBIGUOUS ?
+		NULL : choose_shadow(rule, safe, exchange_hash);
 	out->record = rule->stage != RULES_STAGE_PASSTHROUGH;
 	out->strict = out->record && durability == RULES_DURABILITY_STRICT;
 }

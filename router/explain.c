@@ -73,6 +73,10 @@ explain_answer(const struct router_decision *d, struct buf *out)
 	buf_adds(out, "answered by ");
 	if (d->target)
 		add_target(out, d->target);
+	else if (d->action == ROUTER_AMBIGUOUS)
+		buf_adds(out, "matapalo itself: 400 Bad Request, since "
+			 "servers that read the path in another way would "
+			 "follow another rule");
 	else
 		buf_adds(out, "matapalo itself: 410 Gone");
 	buf_adds(out, "\nfallback    ");
@@ -137,7 +141,7 @@ explain_shadow(const struct router_decision *d,
 	const struct rules_rule *rule = d->rule;
 
 	buf_adds(out, "shadow      ");
-	if (!rule->shadow) {
+	if (!rule->shadow || d->action == ROUTER_AMBIGUOUS) {
 		buf_adds(out, "none\n");
 	} else if (!rule->shadow_unsafe &&
 		   !rules_method_is_safe(req->method)) {

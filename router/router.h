@@ -10,12 +10,13 @@
 #include "base/message.h"
 #include "rules/rules.h"
 
-enum router_action { ROUTER_FORWARD, ROUTER_COMMAND, ROUTER_GONE };
+enum router_action { ROUTER_FORWARD, ROUTER_COMMAND, ROUTER_GONE,
+		     ROUTER_AMBIGUOUS };
 
 struct router_decision {
 	const struct rules_rule *rule;
 	enum router_action action;
-	const struct rules_target *target;	/* who answers; NULL: GONE */
+	const struct rules_target *target;	/* NULL: we answer */
 	const struct rules_target *fallback;	/* legacy on failure, or NULL */
 	const struct rules_target *shadow;	/* gets a copy, or NULL */
 	bool record;			/* false for passthrough */

@@ -6,6 +6,7 @@
  * request, and load_index bounds how many can be. */
 #include "base/message.h"
 #include "rules/index.h"
+#include "rules/reading.h"
 
 #define MATCH_PATH_MAX 16384
 
@@ -76,20 +77,27 @@ walk(const struct walk *w, const struct index_node *node, const char *at)
 	return visit(w, &node->tail);
 }
 
-/* A path without a normal form matches no template. */
+/* A path without a normal form (n < 0) matches no template. */
 static void
-walk_request(const struct rules_index *index,
-	     const struct message_request *req, struct walk *w)
+walk_path(const struct rules_index *index, const char *path, long n,
+	  struct walk *w)
 {
-	char path[MATCH_PATH_MAX];
-	long n = message_normal_path(req->path, path, sizeof(path));
-
 	if (n > 0 && path[0] == '/') {
 		w->end = path + n;
 		if (walk(w, &index->root, path + 1))
 			return;
 	}
 	visit(w, &index->anywhere);
+}
+
+static void
+walk_request(const struct rules_index *index,
+	     const struct message_request *req, struct walk *w)
+{
+	char path[MATCH_PATH_MAX];
+
+	walk_path(index, path,
+		  message_normal_path(req->path, path, sizeof(path)), w);
 }
 
 static const struct rules_rule *
@@ -125,6 +133,58 @@ rules_match(const struct rules *r, const struct message_request *req)
 
 	walk_request(r->index, req, &w);
 	return best.rule;
+}
+
+static bool
+only_legacy_answers(const struct rules_rule *rule)
+{
+	return rule->stage == RULES_STAGE_PASSTHROUGH ||
+	       rule->stage == RULES_STAGE_MIRROR ||
+	       rule->stage == RULES_STAGE_SHADOW;
+}
+
+/* Where a path may lead that climbs out of the one it is put behind. */
+static bool
+has_base_path(const struct rules *r)
+{
+	for (size_t i = 0; i < r->target_count; i++)
+		if (r->targets[i].base_path && r->targets[i].base_path[0])
+			return true;
+	return false;
+}
+
+static bool
+has_paths(const struct rules_index *index)
+{
+	const struct index_node *root = &index->root;
+
+	return root->child_count || root->parameter || root->tail.count ||
+	       root->here.count;
+}
+
+bool
+rules_path_is_ambiguous(const struct rules *r,
+			const struct message_request *req,
+			const struct rules_rule *rule)
+{
+	char path[MATCH_PATH_MAX];
+	bool climbs = false;
+
+	if (reading_is_plain(req->path) ||
+	    (!has_paths(r->index) && !has_base_path(r)))
+		return false;
+	for (size_t k = 0; k < reading_count(); k++) {
+		struct best best = { req, default_rule(r) };
+		struct walk w = { .visit = take_first, .arg = &best };
+
+		walk_path(r->index, path,
+			  reading_write(k, req->path, path, sizeof(path),
+					&climbs), &w);
+		if (best.rule != rule && !(only_legacy_answers(best.rule) &&
+					   only_legacy_answers(rule)))
+			return true;
+	}
+	return climbs && has_base_path(r);
 }
 
 struct story {

@@ -192,6 +192,12 @@ void rules_unref(struct rules **r);
  * matches everything). Does not allocate or block. Any thread. */
 const struct rules_rule *rules_match(const struct rules *r,
 				     const struct message_request *req);
+/* rules_path_is_ambiguous: would servers that read the path in another way
+ * (dot segments, %2F, "//", ";x" and so on) have it answered by somebody else
+ * than `rule`, which rules_match gave? Any thread. */
+bool rules_path_is_ambiguous(const struct rules *r,
+			     const struct message_request *req,
+			     const struct rules_rule *rule);
 /* rules_match_explain does the same and appends one line for each rule that
  * was considered and why it won or lost. */
 const struct rules_rule *rules_match_explain(const struct rules *r,

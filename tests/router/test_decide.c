@@ -31,6 +31,8 @@ action_word(enum router_action action)
 		return "command";
 	case ROUTER_GONE:
 		return "gone";
+	case ROUTER_AMBIGUOUS:
+		return "ambiguous";
 	}
 	return "?";
 }
