@@ -143,13 +143,13 @@ class Ledger:
         open_now = gauges(self.matapalo)
         return descriptors(self.matapalo) - sum(open_now.values())
 
-    def settle(self, what, upstreams=0):
-        """No client is left, at most so many idle upstreams, and nothing
-        else is open that was not before."""
+    def settle(self, what, upstreams=0, others=0):
+        """No client is left, at most so many idle upstreams (and others,
+        such as the shadow's own), and nothing else that was not before."""
         def settled():
             now = gauges(self.matapalo)
             return now["clients"] == 0 and now["upstreams"] <= upstreams \
-                and self.unexplained() <= self.before
+                and self.unexplained() <= self.before + others
         try:
             lib.wait_for(settled, "descriptors", 15)
         except lib.Failed:
