@@ -67,7 +67,6 @@ listen_unix(const char *path, int mode, struct inherit *in,
 				 "longer than %zu bytes", path,
 				 sizeof(sun.sun_path) - 1);
 	strncpy(sun.sun_path, path, sizeof(sun.sun_path) - 1);
-	snprintf(out->unix_path, sizeof(out->unix_path), "%s", path);
 	snprintf(out->text, sizeof(out->text), "unix:%.200s", path);
 	if (take_inherited(in, (const struct sockaddr *)&sun, out))
 		return 0;
@@ -86,6 +85,8 @@ listen_unix(const char *path, int mode, struct inherit *in,
 			close(fd);
 		return -1;
 	}
+	/* What is removed at the end is what was made here. */
+	snprintf(out->unix_path, sizeof(out->unix_path), "%s", path);
 	out->fds[out->fd_count++] = fd;
 	return 0;
 }
