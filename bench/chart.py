@@ -2,7 +2,8 @@
 """Bar charts as SVG, small enough to be read as text."""
 from xml.sax.saxutils import escape
 
-LEFT, WIDTH, RIGHT = 150, 420, 130
+LEFT, WIDTH, RIGHT = 180, 420, 130
+MOST = 2.5              # longer bars are cut, and say so
 BAR, GAP, GROUP = 13, 2, 14
 COLOURS = {"nginx": "#8d99ae", "haproxy": "#b8a27a", "envoy": "#a585a8",
            "matapalo": "#1b7f5c", "matapalo recorded": "#79bd9a"}
@@ -26,7 +27,8 @@ def group(y, label, bars, most):
     parts = [text(LEFT - 8, y + len(bars) * (BAR + GAP) // 2 + 4, label,
                   ' text-anchor="end"')]
     for name, length, words in bars:
-        width = WIDTH * length / most
+        width = WIDTH * min(length, most) / most
+        words = ("... " if length > most else "") + words
         parts.append(rectangle(LEFT, y, width, COLOURS.get(name, OTHER)))
         parts.append(text(LEFT + int(width) + 5, y + BAR - 2, words))
         y += BAR + GAP
@@ -44,7 +46,8 @@ def legend(names, y):
 
 def bars(title, groups):
     """groups: [(label, [(name, length, words)])]."""
-    most = max(length for _, row in groups for _, length, _ in row)
+    most = min(MOST, max(length for _, row in groups
+                         for _, length, _ in row))
     names = []
     for _, row in groups:
         names += [name for name, _, _ in row if name not in names]
