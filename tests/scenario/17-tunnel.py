@@ -4,12 +4,15 @@ passes through it; a real WebSocket client and server at the end."""
 import asyncio
 import hashlib
 import os
+import shutil
 import signal
 import socket
+import ssl
 import threading
 import time
 
 import lib
+import pki
 from lib import Client, wait_for
 from peer import Peer, field, read_message
 
@@ -260,50 +263,81 @@ def drained(case, rules):
     client.close()
 
 
-def websocket(case, matapalo_for):
-    """Both ends are somebody else's."""
-    try:
-        import websockets
-    except ImportError:
-        print("no python3-websockets: that part is left out")
-        return
+def chat_server(certificate=None):
+    """A WebSocket server of its own kind in a thread; returns its port."""
+    import websockets
     loop = asyncio.new_event_loop()
-    port = {}
-    ready = threading.Event()
+    ready, port = threading.Event(), []
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
 
     async def echo(socket, *_):
         async for message in socket:
             await socket.send(message)
 
     async def serve():
-        server = await websockets.serve(echo, "127.0.0.1", 0,
+        server = await websockets.serve(echo, "127.0.0.1", 0, ssl=context,
                                         max_size=1 << 24)
-        port["at"] = server.sockets[0].getsockname()[1]
+        port.append(server.sockets[0].getsockname()[1])
         ready.set()
         await asyncio.Future()
-
-    async def talk(at):
-        texts = ["", "a", "é" * 70, "x" * 70000]
-        async with websockets.connect("ws://127.0.0.1:%d/chat?x=1" % at,
-                                      max_size=1 << 24) as ws:
-            for text in texts:
-                await ws.send(text)
-                case.equal(await ws.recv(), text, "a text message")
-            blob = os.urandom(3000000)
-            await ws.send(blob)
-            case.check(await ws.recv() == blob, "3 MB in one message")
-            await (await ws.ping())
-        case.equal(ws.close_code, 1000, "closed by both")
 
     threading.Thread(target=loop.run_until_complete, args=(serve(),),
                      daemon=True).start()
     ready.wait(10)
-    matapalo = matapalo_for("http://127.0.0.1:%d" % port["at"])
+    return port[0]
+
+
+async def chat(case, url, context=None):
+    import websockets
+    texts = ["", "a", "\u00e9" * 70, "x" * 70000]
+    async with websockets.connect(url, ssl=context, max_size=1 << 24) as ws:
+        for text in texts:
+            await ws.send(text)
+            case.equal(await ws.recv(), text, "a text message")
+        blob = os.urandom(3000000)
+        await ws.send(blob)
+        case.check(await ws.recv() == blob, "3 MB in one message")
+        await (await ws.ping())
+    case.equal(ws.close_code, 1000, "closed by both")
+
+
+def websockets_come(case, matapalo, url, context=None):
     for _ in range(3):
-        asyncio.run(talk(matapalo.port))
-    data = matapalo.await_exchanges(3)
-    case.equal([d["response"]["status"] for d in data], [101] * 3, "events")
+        asyncio.run(chat(case, url, context))
+    events = matapalo.await_exchanges(3)
+    case.equal([(e["response"]["status"], e["outcome"]) for e in events],
+               [(101, "response")] * 3, "events of " + url)
     case.equal(matapalo.stop(), 0, "exit status")
+
+
+def websocket(case):
+    """Both ends are somebody else's; then with TLS on both sides."""
+    try:
+        import websockets
+    except ImportError:
+        print("no python3-websockets: that part is left out")
+        return
+    del websockets
+    matapalo = case.matapalo(legacy="http://127.0.0.1:%d" % chat_server())
+    websockets_come(case, matapalo,
+                    "ws://127.0.0.1:%d/chat?x=1" % matapalo.port)
+    if not shutil.which("openssl"):
+        print("no openssl: the part with TLS is left out")
+        return
+    p = pki.Pki(case)
+    p.authority("ca")
+    p.leaf("good", "DNS:localhost,IP:127.0.0.1", "ca")
+    certificate = p.pem("good"), p.keyfile("good")
+    url = "https://localhost:%d" % chat_server(certificate)
+    rules = case.rules({"version": 1, "targets": {
+        "legacy": {"url": url, "tls": {"ca": p.pem("ca")}}}}, "wss.json")
+    matapalo = case.matapalo(rules=rules, listen="127.0.0.1:0,tls", args=[
+        "--tls-certificate", certificate[0], "--tls-key", certificate[1]])
+    websockets_come(case, matapalo, "wss://localhost:%d/chat" % matapalo.port,
+                    ssl.create_default_context(cafile=p.pem("ca")))
 
 
 def rules_for(case, url, candidate, durability, name):
@@ -337,7 +371,7 @@ def scenario(case):
             deadline(case, matapalo)
         case.equal(matapalo.stop(), 0, "exit status")
     drained(case, rules)
-    websocket(case, lambda url: case.matapalo(legacy=url))
+    websocket(case)
 
 
 lib.main(scenario)
