@@ -123,6 +123,28 @@ def early_answers(case):
             client.close()
 
 
+def hasty_server(connection):
+    """Answers and is gone: what it did not read makes the end a reset."""
+    connection.until(b"\r\n\r\n")
+    data = pattern(200000)
+    connection.send(b"HTTP/1.1 413 Too Much\r\nContent-Length: 200000\r\n"
+                    b"\r\n" + data[:100000])
+    time.sleep(0.05)    # while the answer is on its way
+    connection.send(data[100000:])
+    return False
+
+
+def reset_behind_answer(case):
+    """What the origin said before its reset still arrives."""
+    for kind, matapalo in kinds(case, Peer(case, hasty_server).url):
+        with Client(matapalo.port) as client:
+            client.send(b"POST /x HTTP/1.1\r\nHost: a\r\n"
+                        b"Content-Length: 90000\r\n\r\n" + b"z" * 60000)
+            answer = client.read()
+            case.check((answer.status, answer.body) == (413, pattern(200000)),
+                       "%s: whole in spite of a reset" % kind)
+
+
 def duplex_server(connection):
     """Sends each chunk back while the request is still coming."""
     connection.until(b"\r\n\r\n")
@@ -393,6 +415,7 @@ def scenario(case):
     origin = case.origin("legacy")
     server_sent_events(case)
     early_answers(case)
+    reset_behind_answer(case)
     full_duplex(case)
     expectations(case)
     failed_commit(case)
