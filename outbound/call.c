@@ -152,33 +152,6 @@ set_callbacks(struct outbound_call *c)
 	return bad;
 }
 
-static int
-set_pem(CURL *easy, CURLoption option, struct span pem)
-{
-	struct curl_blob blob = { .data = (void *)(uintptr_t)pem.at,
-				  .len = pem.len,
-				  .flags = CURL_BLOB_COPY };
-
-	return pem.len ? curl_easy_setopt(easy, option, &blob) : 0;
-}
-
-static int
-set_tls(CURL *easy, const struct outbound_tls *tls)
-{
-	int bad = 0;
-
-	if (!tls)
-		return 0;
-	bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER,
-				tls->verify ? 1L : 0L);
-	bad |= curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST,
-				tls->verify ? 2L : 0L);
-	bad |= set_pem(easy, CURLOPT_CAINFO_BLOB, tls->ca);
-	bad |= set_pem(easy, CURLOPT_SSLCERT_BLOB, tls->certificate);
-	bad |= set_pem(easy, CURLOPT_SSLKEY_BLOB, tls->key);
-	return bad;
-}
-
 /* Where the connection goes, whatever the URL says. */
 static int
 set_place(struct outbound_call *c, const struct outbound_request *req)
@@ -217,10 +190,10 @@ set_up(struct outbound_call *c, const struct outbound_request *req,
 	bad |= set_callbacks(c);
 	bad |= set_method(c, req);
 	bad |= set_place(c, req);
-	bad |= set_tls(c->easy, req->tls);
-	return bad ? error_set(err, "libcurl refused a setting: is it built "
-			       "with HTTP and Unix sockets?")
-		   : 0;
+	if (bad)
+		return error_set(err, "libcurl refused a setting: is it built "
+				 "with HTTP and Unix sockets?");
+	return req->tls ? outbound_tls_set(c, req, err) : 0;
 }
 
 struct outbound_call *

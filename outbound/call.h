@@ -29,6 +29,10 @@ outbound_call_new(const struct outbound_request *req, struct error *err);
 /* outbound_call_finish turns libcurl's result into the answer and lends it
  * to done. */
 void outbound_call_finish(struct outbound_call *c, CURLcode result);
+/* outbound_tls_set makes the call use req->tls; 0, or -1 with err. */
+MUST_CHECK int outbound_tls_set(struct outbound_call *c,
+				const struct outbound_request *req,
+				struct error *err);
 void outbound_call_free(struct outbound_call **c);
 
 #endif

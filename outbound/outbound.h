@@ -16,10 +16,14 @@
 /* One client per thread; keeps connections alive between calls. */
 struct outbound;
 
-/* How an https service is verified, and who we are to it; PEM texts, empty:
- * the system's authorities, no certificate. */
+/* How an https service is verified, and who we are to it. Texts are PEM,
+ * copied by outbound_start; empty: the system's authorities, no
+ * certificate. */
+enum outbound_tls_version { OUTBOUND_TLS_1_2, OUTBOUND_TLS_1_3 };
 struct outbound_tls {
 	bool verify;
+	enum outbound_tls_version min_version;
+	const char *server_name;	/* NULL: the URL's host */
 	struct span ca, certificate, key;
 };
 

@@ -249,6 +249,8 @@ probe_start(struct probe *q)
 	if (c->tls) {
 		tls = (struct outbound_tls){
 			.verify = c->tls->verify,
+			.min_version = c->tls->min_version == RULES_TLS_1_3 ?
+				OUTBOUND_TLS_1_3 : OUTBOUND_TLS_1_2,
 			.ca = c->tls->ca.text,
 			.certificate = c->tls->certificate.text,
 			.key = c->tls->key.path ? c->tls->key.text :

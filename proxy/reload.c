@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "outbound/outbound.h"
 #include "proxy/prober.h"
 #include "proxy/resolver.h"
 #include "proxy/run.h"
@@ -170,6 +171,7 @@ _Static_assert(sizeof(struct rules_setting) ==
 /* A plan and the reference that keeps its strings alive. */
 struct plan_memory {
 	struct rules *rules;
+	struct outbound_tls *tls;	/* of each target */
 	struct shadow_rule list[];
 };
 
@@ -179,7 +181,24 @@ plan_release(void *arg)
 	struct plan_memory *m = arg;
 
 	rules_unref(&m->rules);
+	free(m->tls);
 	free(m);
+}
+
+/* Whom the live path would not believe, the shadow does not either. */
+static const struct outbound_tls *
+plan_tls(struct outbound_tls *out, const struct rules_tls *t)
+{
+	*out = (struct outbound_tls){
+		.verify = t->verify,
+		.min_version = t->min_version == RULES_TLS_1_3 ?
+				       OUTBOUND_TLS_1_3 : OUTBOUND_TLS_1_2,
+		.server_name = t->server_name,
+		.ca = t->ca.text,
+		.certificate = t->certificate.text,
+		.key = t->key.text,
+	};
+	return out;
 }
 
 static void
@@ -200,7 +219,7 @@ plan_target(struct shadow_rule *out, const struct rules_target *t)
 
 static void
 plan_rule(struct shadow_rule *out, const struct rules_rule *u,
-	  const struct rules_target *candidate)
+	  const struct rules_target *candidate, struct outbound_tls *tls)
 {
 	const struct rules_compare *c = &u->compare;
 
@@ -217,6 +236,8 @@ plan_rule(struct shadow_rule *out, const struct rules_rule *u,
 		.unordered_count = c->unordered_count,
 	};
 	plan_target(out, candidate);
+	if (candidate->tls)
+		out->tls = plan_tls(&tls[candidate->index], candidate->tls);
 }
 
 static void
@@ -227,7 +248,10 @@ publish_shadow(struct run *r, struct rules *rules)
 	size_t i;
 
 	m = calloc(1, sizeof(*m) + rules->rule_count * sizeof(m->list[0]));
-	if (!m) {
+	if (m)
+		m->tls = calloc(rules->target_count, sizeof(m->tls[0]));
+	if (!m || !m->tls) {
+		free(m);
 		log_error("shadow.no-memory", "the old plan goes on");
 		return;
 	}
@@ -236,7 +260,8 @@ publish_shadow(struct run *r, struct rules *rules)
 		const struct rules_rule *u = &rules->rules[i];
 
 		if (u->shadow)
-			plan_rule(&m->list[plan.count++], u, u->shadow);
+			plan_rule(&m->list[plan.count++], u, u->shadow,
+				  m->tls);
 	}
 	plan.rules = m->list;
 	plan.redact = &rules->redact;

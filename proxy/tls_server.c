@@ -238,6 +238,9 @@ explain(struct worker *w, struct io *io, const char *address)
 	} else {
 		counter_inc(COUNTER_TLS_CLIENT_FAILED);
 	}
+	/* Balancers look whether the port is open, all day long. */
+	if (io->peer_done && !io->broken)
+		return;
 	if (tls_may_log(w))
 		log_info(plain ? "client.plain-http" : "client.tls", "%s: %s",
 			 address, plain ? "a plain HTTP request on a TLS "

@@ -10,6 +10,7 @@
 #include "bus/bus.h"
 #include "payload/payload.h"
 
+struct outbound_tls;
 struct shadow;
 
 /* What the shadow needs to know of a rule. shadow/ does not include rules/:
@@ -19,6 +20,7 @@ struct shadow_rule {
 	const char *target;		/* candidate's name */
 	const char *url;		/* HTTP candidate, or NULL */
 	const char *unix_path;
+	const struct outbound_tls *tls;	/* of an https candidate, or NULL */
 	const char *command;		/* bus candidate: event type, or NULL */
 	unsigned timeout_ms;
 	int unsafe_allowed;

@@ -2,6 +2,7 @@
 """TLS on both sides, against OpenSSL and Python's ssl as peers: who is
 verified, who is refused and why, and that bytes and ends arrive."""
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -285,6 +286,48 @@ def upstream_silence(case, p):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def shadows(case, p, origin):
+    """Candidates are verified as the live path would."""
+    def ask(context):
+        context.load_verify_locations(p.pem("ca"))
+        context.verify_mode = ssl.CERT_REQUIRED
+    mutual = Service(case, p.pem("good"), p.keyfile("good"), ask)
+    renamed = Service(case, p.pem("wrong-name"), p.keyfile("wrong-name"))
+    stranger = Service(case, p.pem("stranger"), p.keyfile("stranger"))
+    ca = p.pem("ca")
+    rows = (
+        ("mutual", mutual, dict(ca=ca, certificate=p.pem("me"),
+                                key=p.keyfile("me")), True),
+        ("renamed", renamed, dict(ca=ca, server_name="elsewhere.example"),
+         True),
+        ("misnamed", renamed, dict(ca=ca), False),
+        ("stranger", stranger, dict(ca=ca), False),
+        ("believed", stranger, dict(verify=False), True))
+    targets, rules = {"legacy": {"url": origin.url}}, []
+    for name, service, tls, _ok in rows:
+        targets[name] = target(service.url(), **tls)
+        rules.append({"name": name, "match": {"path": "/%s/{n}" % name},
+                      "stage": "shadow", "target": name})
+    matapalo = case.matapalo(rules=case.rules(
+        {"version": 1, "targets": targets, "rules": rules}))
+    for name, _service, _tls, _ok in rows:
+        case.equal(fetch(matapalo.port, "GET", "/%s/10" % name).status, 200,
+                   "the legacy's answer")
+    def verdicts():
+        found = [json.loads(row[0]) for row in matapalo.query(
+            "SELECT data FROM events WHERE type = "
+            "'matapalo.shadow.verdict.v1'")]
+        return len(found) == len(rows) and found
+    found = {v["rule"]: v["verdict"] for v in
+             lib.wait_for(verdicts, "a verdict on each candidate")}
+    for name, _service, _tls, ok in rows:
+        case.equal(found[name] != "failed", ok, "candidate %s: %s"
+                   % (name, found[name]))
+    case.equal(mutual.seen[0][1]["subjectAltName"],
+               (("DNS", "matapalo.example"),), "the copy's certificate")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 # ---- listeners ------------------------------------------------------------
 
 def client_context(p, version=None, ca="ca"):
@@ -478,6 +521,17 @@ class Callers:
             except Exception as e:
                 self.failures.append(repr(e))
 
+    def newest_names(self):
+        """What callers see once none has an older connection."""
+        for _ in range(2):
+            with self.lock:
+                calls = self.calls
+                self.names.clear()
+            lib.wait_for(lambda calls=calls: self.calls > calls + 60 or
+                         self.failures, "calls to go on")
+        with self.lock:
+            return set(self.names)
+
     def stop(self):
         self.stopping = True
         for thread in self.threads:
@@ -499,12 +553,9 @@ def reload_under_load(case, p, origin):
         install(p, "live", name, name)
         if turn == 1:	# the others are noticed without
             matapalo.signal(signal.SIGHUP)
-        lib.wait_for(lambda name=name: name in callers.names or
-                     callers.failures, "callers to see " + name)
-        with callers.lock:
-            callers.names.clear()
-        lib.wait_for(lambda name=name: callers.names == {name} or
-                     callers.names.clear(), "all callers to see " + name)
+        lib.wait_for(lambda turn=turn: matapalo.metrics()[
+            'matapalo_tls_reloads_total{result="ok"}'] > turn, "a reload")
+        case.equal(callers.newest_names(), {name}, "after a reload")
     # A bad file keeps what is there.
     install(p, "live", "good", "renewed")
     logged(matapalo, "tls.reload-failed", "live.pem")
@@ -512,15 +563,10 @@ def reload_under_load(case, p, origin):
         f.write("-----BEGIN CERTIFICATE-----\nbad\n")
     matapalo.signal(signal.SIGHUP)
     logged(matapalo, "tls.reload-failed", "certificate 1 cannot be read")
-    for _ in range(2):	# the first makes sure that no old connection is left
-        with callers.lock:
-            calls = callers.calls
-            callers.names.clear()
-        lib.wait_for(lambda calls=calls: callers.calls > calls + 40,
-                     "calls to go on")
+    case.equal(callers.newest_names(), {"renewed"},
+               "the certificate after bad files")
     callers.stop()
     case.equal(callers.failures, [], "failed calls")
-    case.equal(callers.names, {"renewed"}, "the certificate after bad files")
     metrics = matapalo.metrics()
     case.check(metrics['matapalo_tls_reloads_total{result="refused"}'] >= 2 and
                metrics['matapalo_tls_reloads_total{result="ok"}'] >= 3,
@@ -592,6 +638,69 @@ def half_close(client):
     """FIN below TLS: shutdown() of an SSLSocket would forget its keys."""
     with socket.socket(fileno=os.dup(client.socket.fileno())) as below:
         below.shutdown(socket.SHUT_WR)
+
+
+def behind_a_balancer(case, p, origin):
+    """A PROXY header in front of the handshake, in one write with it."""
+    matapalo = case.matapalo(
+        legacy=origin.url, listen="127.0.0.1:0,tls,proxy", args=[
+            "--tls-certificate", p.pem("good"), "--tls-key",
+            p.keyfile("good")])
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = client_context(p).wrap_bio(incoming, outgoing,
+                                     server_hostname="localhost")
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.8 4000 443\r\n"
+    with Client(matapalo.port) as client:
+        answer, asked = b"", False
+        while not answer.rstrip().endswith(b"}"):
+            try:
+                if not asked:
+                    tls.do_handshake()
+                    tls.write(lib.make_request("GET", "/x"))
+                    asked = True
+                answer += tls.read(65536)
+            except ssl.SSLWantReadError:
+                client.send(header + outgoing.read())
+                header = b""
+                case.check(client.fill(), "the connection goes on")
+                incoming.write(client.buffer)
+                client.buffer = b""
+    case.check(b'["X-Forwarded-For", "192.0.2.7"]' in answer and
+               b'["X-Forwarded-Proto", "https"]' in answer,
+               "who called: %r" % answer)
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def tunnels(case, p):
+    """An upgraded connection, TLS on both sides, ends that arrive."""
+    class Echo(Service):
+        def serve(self, connection):
+            connection.until(b"\r\n\r\n")
+            connection.send(b"HTTP/1.1 101 Switching Protocols\r\n"
+                            b"Upgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+            while connection.buffer or connection.fill():
+                connection.send(connection.buffer)
+                connection.buffer = b""
+            connection.socket.unwrap()
+            return False
+    service = Echo(case, p.pem("good"), p.keyfile("good"))
+    matapalo = case.matapalo(
+        rules=case.rules({"version": 1, "targets": {
+            "legacy": target(service.url(), ca=p.pem("ca"))}}),
+        listen="127.0.0.1:0,tls", args=["--tls-certificate", p.pem("good"),
+                                        "--tls-key", p.keyfile("good")])
+    with TlsClient(matapalo.port, client_context(p)) as client:
+        client.send(lib.make_request("GET", "/chat", fields=[
+            ("Upgrade", "echo"), ("Connection", "Upgrade")]))
+        case.equal(client.read().status, 101, "switched")
+        for size in (1, 100, 40000):
+            client.send(pattern(size))
+            case.check(client.exactly(size) == pattern(size),
+                       "%d bytes through a tunnel" % size)
+        client.socket = client.socket.unwrap()	# waits for theirs
+    case.equal(matapalo.await_exchanges(1)[0]["outcome"], "response",
+               "the tunnel's event")
+    case.equal(matapalo.stop(), 0, "exit status")
 
 
 def strangers(case, p, origin):
@@ -674,12 +783,15 @@ def scenario(case):
     upstream_versions(case, p)
     upstream_silence(case, p)
     origin = case.origin("legacy")
+    shadows(case, p, origin)
     choose_by_name(case, p, origin)
     versions_and_protocols(case, p, origin)
     client_certificates(case, p, origin)
     resumption(case, p, origin)
     reload_under_load(case, p, origin)
     bytes_both_sides(case, p)
+    behind_a_balancer(case, p, origin)
+    tunnels(case, p)
     strangers(case, p, origin)
     refused_settings(case, p, origin)
 
