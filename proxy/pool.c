@@ -76,7 +76,7 @@ static int
 least_loaded(struct worker *w, const struct lease_target *t,
 	     unsigned slow_start_ms, uint64_t tried, enum choice among)
 {
-	unsigned i, k, first = w->turn++ % t->count;
+	unsigned i, k, first = w->turn % t->count;
 	int best = -1;
 
 	for (k = 0; k < t->count; k++) {
@@ -103,6 +103,7 @@ pool_pick(struct worker *w, const struct lease_target *t,
 		return 0;
 	if (t->count == 0)
 		return -1;
+	w->turn++;
 	best = least_loaded(w, t, slow_start_ms, tried, CHOICE_UP);
 	if (best >= 0)
 		return best;

@@ -169,8 +169,6 @@ probe_judge(struct probe *q, const struct outbound_answer *a)
 			 q->target->name, q->endpoint->address.text);
 		break;
 	case -1:
-		if (down)
-			break;
 		health_probed(h, false, clock_mono_ms());
 		counter_inc(COUNTER_HEALTH_DOWN);
 		log_warn("target.down", "%s: %s fails its health check: %s",
