@@ -136,9 +136,32 @@ START_TEST(unsafe_requests_are_not_shadowed_and_it_says_so)
 }
 END_TEST
 
+START_TEST(a_breaker_is_mentioned)
+{
+	static const char text[] =
+		"{\"version\":1,\"targets\":{\"legacy\":{\"url\":"
+		"\"http://127.0.0.1:1\",\"breaker\":{\"errors\":\"2.5%\"}}}}";
+	static struct table_request q;
+	struct rules *r = rules_load_text("t", text, sizeof(text) - 1, NULL);
+	struct buf out = { 0 };
+
+	ck_assert_ptr_nonnull(r);
+	table_request(&q, "GET - /");
+	router_explain(r, &q.req, &out);
+	ck_assert_msg(strstr(buf_str(&out),
+			     "answered by legacy (http://127.0.0.1:1); not "
+			     "asked for 5000 ms when 2.5% of at least 20 "
+			     "requests in 10000 ms failed\n") != NULL,
+		      "%s", buf_str(&out));
+	buf_fini(&out);
+	rules_unref(&r);
+}
+END_TEST
+
 static void
 fill(TCase *t)
 {
+	tcase_add_test(t, a_breaker_is_mentioned);
 	tcase_add_test(t, explanations_are_exact);
 	tcase_add_test(t, unsafe_requests_are_not_shadowed_and_it_says_so);
 }
