@@ -68,6 +68,15 @@ stage_help(enum rules_stage stage)
 }
 
 static void
+add_breaker(const struct rules_breaker *b, struct buf *out)
+{
+	buf_printf(out, "; not asked for %u ms when ", b->open_ms);
+	add_percent(out, b->errors_ppm);
+	buf_printf(out, " of at least %u requests in %u ms failed",
+		   b->requests, b->window_ms);
+}
+
+static void
 explain_answer(const struct router_decision *d, struct buf *out)
 {
 	buf_adds(out, "answered by ");
@@ -79,6 +88,8 @@ explain_answer(const struct router_decision *d, struct buf *out)
 			 "follow another rule");
 	else
 		buf_adds(out, "matapalo itself: 410 Gone");
+	if (d->target && d->target->breaker.requests)
+		add_breaker(&d->target->breaker, out);
 	buf_adds(out, "\nfallback    ");
 	if (d->fallback)
 		add_target(out, d->fallback);
