@@ -31,6 +31,8 @@ struct console_settings {
 	unsigned drain_ms;		/* graceful stop */
 	unsigned handover_ms;
 	unsigned head_ms, idle_ms;	/* client: request head, keep-alive */
+	unsigned max_connections, max_memory;	/* MiB; 0: any */
+	unsigned client_connections, client_rate;
 	const char *trusted_proxy[CONSOLE_LIST_MAX + 1];
 	const char *trusted_field;
 	const char *tls_certificate[CONSOLE_LIST_MAX + 1];

@@ -11,6 +11,7 @@
 #include "console/value.h"
 
 #define WORKERS_MAX 1024
+#define NUMBER_MAX 1000000
 
 static const struct settings_row rows[] = {
 #define SETTING(member, key, option, environment, type, metavar, fallback,     \
@@ -145,6 +146,7 @@ check_text(enum settings_type type, const char *text, struct error *err)
 	case SETTINGS_FIELD_NAME:
 		return check_field_name(text, err);
 	case SETTINGS_COUNT:
+	case SETTINGS_NUMBER:
 	case SETTINGS_DURATION:
 		return 0;
 	}
@@ -164,6 +166,8 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 	switch (row->type) {
 	case SETTINGS_COUNT:
 		return value_count(texts[0], WORKERS_MAX, member, err);
+	case SETTINGS_NUMBER:
+		return value_count(texts[0], NUMBER_MAX, member, err);
 	case SETTINGS_DURATION:
 		return value_duration(texts[0], member, err);
 	case SETTINGS_TEXT:

@@ -79,6 +79,12 @@ answer_bare(struct exchange *ex)
 	(void)out_add(&ex->to_client, bare_500, sizeof(bare_500) - 1);
 }
 
+static bool
+is_temporary(const struct problem_row *row)
+{
+	return row->status == 503 || row->status == 429;
+}
+
 void
 answer_problem(struct exchange *ex, enum problem p)
 {
@@ -98,7 +104,7 @@ answer_problem(struct exchange *ex, enum problem p)
 			    "Content-Length: %zu\r\n%s%s\r\n",
 			    row->status, row->phrase,
 			    worker_date(ex->worker), body.len,
-			    row->status == 503 ? "Retry-After: 5\r\n" : "",
+			    is_temporary(row) ? "Retry-After: 5\r\n" : "",
 			    ex->keep_alive ? "" : "Connection: close\r\n");
 	if (!copy || !head) {
 		answer_bare(ex);

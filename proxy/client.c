@@ -43,6 +43,9 @@ client_close(struct client *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	counter_add(COUNTER_CLIENT_OPEN, -1);
+	atomic_fetch_sub_explicit(&w->proxy->shed.open, 1,
+				  memory_order_relaxed);
+	shed_forget(c);
 	io_close(w, &c->io);
 }
 
@@ -311,7 +314,9 @@ client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer,
 	if (peer->ss_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
 				 sizeof(one));
-	if (io_add(w, &c->io)) {
+	if ((c->phase != CLIENT_PROXY_HEADER && !shed_admit(c)) ||
+	    io_add(w, &c->io)) {
+		shed_forget(c);
 		close(fd);
 		free(c);
 		return;
@@ -323,6 +328,8 @@ client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer,
 	w->clients = c;
 	counter_inc(COUNTER_CLIENT_ACCEPTED);
 	counter_add(COUNTER_CLIENT_OPEN, 1);
+	atomic_fetch_add_explicit(&w->proxy->shed.open, 1,
+				  memory_order_relaxed);
 	timer_set(&w->timers, &c->timer,
 		  w->now_ms + w->proxy->client_head_ms);
 }

@@ -33,6 +33,7 @@ struct client {
 	struct client *next, **prev;	/* the worker's list */
 	struct client *resume_next;
 	bool resuming, closing, lingering;
+	bool limited;			/* counted at its address */
 	uint8_t phase;			/* enum client_phase */
 	uint8_t listen_flags;		/* enum listen_flag of its address */
 	uint32_t served;

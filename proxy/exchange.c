@@ -83,6 +83,18 @@ exchange_free(struct exchange **exp)
 	w->spare_count++;
 }
 
+void
+exchange_free_spare(struct worker *w)
+{
+	struct exchange *ex;
+
+	while ((ex = w->spare) != NULL) {
+		w->spare = ex->next;
+		free(ex);
+	}
+	w->spare_count = 0;
+}
+
 /* What must be true between two steps. */
 static void
 exchange_check(const struct exchange *ex)

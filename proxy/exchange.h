@@ -76,6 +76,8 @@ struct exchange {
 	struct capture upload_capture;
 	struct hop hop;
 	bool keep_alive, expects_continue;
+	bool upload_slow;		/* below the least rate */
+	uint64_t pace_ms, pace_bytes;	/* start of the window, or 0 */
 	bool upload_replayable;		/* all of it is still at hand: */
 	bool upload_collected;		/* in the capture, else in the chunk */
 	bool upload_given_up;		/* not read any more */
@@ -136,6 +138,8 @@ struct exchange {
 /* exchange_new takes a recycled or new one; NULL without memory. */
 struct exchange *exchange_new(struct worker *w, struct client *c);
 void exchange_free(struct exchange **ex);
+/* exchange_free_spare gives recycled ones back to the system. */
+void exchange_free_spare(struct worker *w);
 /* exchange_run goes on from the present step as far as it can. May end the
  * exchange and with it the client. */
 void exchange_run(struct exchange *ex);

@@ -74,6 +74,8 @@ take(struct client *c, const struct proxy_header *h)
 		client_set_peer(c, &h->source);
 		c->local_port = h->port;
 	}
+	if (!shed_admit(c))
+		return IO_BROKEN;
 	c->header_left = (uint32_t)h->length;
 	return skip(c);
 }

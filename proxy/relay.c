@@ -10,6 +10,8 @@
 #include "proxy/worker.h"
 
 #define PIECES_MAX 16	/* of up to 64 KiB in one go */
+#define PACE_WINDOW_MS 10000u
+#define PACE_BYTES_A_SECOND 500u
 
 /* One direction, so that both can share the code. */
 struct lane {
@@ -192,6 +194,27 @@ give_way(struct exchange *ex)
 }
 
 /* One piece of the request: RELAY_DONE, or why there is none. */
+/* Drop by drop a client could keep a connection for ever. While the upstream
+ * does not take more, the window stands still (pace_ms 0). */
+static bool
+upload_is_slow(struct exchange *ex)
+{
+	uint64_t now = ex->worker->now_ms, took;
+
+	if (ex->pace_ms == 0) {
+		ex->pace_ms = now;
+		ex->pace_bytes = ex->upload.true_bytes;
+		return false;
+	}
+	took = now - ex->pace_ms;
+	if (took < PACE_WINDOW_MS)
+		return false;
+	ex->upload_slow = (ex->upload.true_bytes - ex->pace_bytes) * 1000 <
+			  took * PACE_BYTES_A_SECOND;
+	ex->pace_ms = 0;
+	return ex->upload_slow;
+}
+
 static enum relay
 upload_more(struct lane *l)
 {
@@ -200,8 +223,10 @@ upload_more(struct lane *l)
 
 	if (r != RELAY_DONE)
 		return r;
-	return lane_take(l, l->body->chunk, false) ? RELAY_BAD_REQUEST :
-						     RELAY_DONE;
+	if (lane_take(l, l->body->chunk, false))
+		return RELAY_BAD_REQUEST;
+	return !l->body->done && upload_is_slow(l->ex) ? RELAY_BAD_REQUEST :
+							 RELAY_DONE;
 }
 
 enum relay
@@ -214,6 +239,8 @@ relay_upload(struct exchange *ex)
 	for (;;) {
 		r = relay_of(out_flush(&ex->upstream->io, &ex->to_upstream),
 			     RELAY_UPSTREAM_LOST);
+		if (r == RELAY_WAIT)
+			ex->pace_ms = 0;
 		if (r != RELAY_DONE || ex->upload.done)
 			return r;
 		if (pieces++ == PIECES_MAX)
@@ -229,6 +256,8 @@ relay_upload(struct exchange *ex)
 enum problem
 relay_bad_request(const struct exchange *ex)
 {
+	if (ex->upload_slow)
+		return PROBLEM_REQUEST_TIMEOUT;
 	return ex->request.overflow ? PROBLEM_TRAILERS_TOO_LARGE :
 				      PROBLEM_BAD_BODY;
 }

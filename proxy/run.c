@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "proxy/limits.h"
 #include "proxy/notify.h"
 #include "proxy/prober.h"
 #include "proxy/resolver.h"
@@ -43,10 +45,41 @@ start_trust(struct forwarded_trust *t, const struct console_settings *s,
 	return 0;
 }
 
+/* As many files as may be had: the soft limit is for programs that call
+ * select(2). */
+static unsigned
+connections_by_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return limits_by_files(1024);
+	files.rlim_cur = files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+	(void)getrlimit(RLIMIT_NOFILE, &files);
+	return limits_by_files(files.rlim_cur);
+}
+
+static int
+start_limits(struct shed *s, const struct console_settings *c,
+	     struct error *err)
+{
+	s->max = connections_by_files();
+	if (c->max_connections)
+		s->max = c->max_connections;
+	s->max_memory_bytes = (uint64_t)c->max_memory << 20;
+	if (!c->client_connections && !c->client_rate)
+		return 0;
+	s->limits = limits_new(c->client_connections, c->client_rate);
+	return s->limits ? 0 : error_set(err, "out of memory");
+}
+
 static int
 start_settings(struct run *r, struct error *err)
 {
-	return start_trust(&r->proxy.trust, r->settings, err);
+	if (start_trust(&r->proxy.trust, r->settings, err))
+		return -1;
+	return start_limits(&r->proxy.shed, r->settings, err);
 }
 
 static int
@@ -247,7 +280,7 @@ start_sockets(struct run *r, struct error *err)
 	bool skip_default = r->settings->listen_is_default &&
 			    inherit_has_named(&r->inherit);
 	const char *const *text = r->settings->listen;
-	unsigned left;
+	unsigned i, left;
 
 	for (; *text && !skip_default; text++)
 		if (proxy_listen(*text, r->worker_count, &r->inherit,
@@ -256,6 +289,11 @@ start_sockets(struct run *r, struct error *err)
 	while (proxy_listen_inherited(&r->inherit,
 				      &r->listen[r->listen_count]))
 		r->listen_count++;
+	for (i = 0; i < r->listen_count; i++)
+		if ((r->listen[i].facts.flags & LISTEN_TLS) && !r->proxy.tls)
+			return error_set(err, "listen address %s: tls needs "
+					 "tls_certificate",
+					 r->listen[i].text);
 	left = inherit_close(&r->inherit);
 	if (left)
 		log_warn("run.inherited", "%u sockets of addresses that are "
@@ -478,6 +516,7 @@ stop_all(struct run *r)
 	for (i = 0; i < r->workers_made; i++)
 		worker_fini(&r->workers[i]);
 	free(r->workers);
+	limits_free(&r->proxy.shed.limits);
 	tls_server_free(&r->proxy.tls);
 	stats_free(&r->proxy.stats);
 	rules_holder_fini(&r->proxy.rules);

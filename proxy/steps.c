@@ -122,7 +122,8 @@ receive_done(struct exchange *ex)
 	ex->started_us = clock_mono_us();
 	ex->started_wall_us = clock_wall_us();
 	ex->keep_alive = llhttp_should_keep_alive(&p->ll) &&
-			 p->ll.http_minor == 1;
+			 p->ll.http_minor == 1 &&
+			 ex->worker->shed == SHED_NONE;
 	ex->upload.framing = parse_request_framing(p);
 	ex->upload.left = p->ll.content_length;
 	ex->upload.done = ex->upload.framing == PARSE_NO_BODY;
@@ -243,12 +244,16 @@ match(struct exchange *ex)
 {
 	struct router_decision *d = &ex->decision;
 	struct worker *w = ex->worker;
+	enum problem shed;
 
 	ex->view.method = ex->request.start;
 	ex->view.fields = parse_fields(&ex->request);
 	view_target(ex);
 	if (view_client(ex))
 		return reject(ex, PROBLEM_HEAD_TOO_LARGE);
+	shed = shed_request(ex);
+	if (shed != PROBLEM_NONE)
+		return reject(ex, shed);
 	ex->lease = w->lease;
 	ex->lease->exchanges++;
 	router_decide(ex->lease->rules, &ex->view, worker_random(w), d);

@@ -25,6 +25,7 @@
 #define EVENTS_MAX 256
 #define ACCEPT_MAX 64
 #define ACCEPT_PAUSE_MS 100u
+#define WARN_EVERY_MS 5000u
 
 struct listener {
 	struct io io;
@@ -33,6 +34,7 @@ struct listener {
 	struct listener *next;
 	bool shared;
 	struct listen_facts facts;
+	uint64_t warn_ms;		/* not before; it fills the log */
 };
 
 /* ---- mail ---- */
@@ -101,12 +103,14 @@ listener_watch(struct listener *l)
 }
 
 static void
-listener_pause(struct listener *l)
+listener_pause(struct listener *l, const char *why)
 {
 	struct worker *w = l->worker;
 
-	log_warn("client.no-descriptors", "accepting pauses for %u ms: %s",
-		 ACCEPT_PAUSE_MS, strerror(errno));
+	counter_inc(COUNTER_ACCEPT_PAUSED);
+	if (w->now_ms >= l->warn_ms)
+		log_warn("client.no-descriptors", "accepting pauses: %s", why);
+	l->warn_ms = w->now_ms + WARN_EVERY_MS;
 	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, l->io.fd, NULL);
 	timer_set(&w->timers, &l->timer, w->now_ms + ACCEPT_PAUSE_MS);
 }
@@ -130,6 +134,10 @@ listener_accept(struct listener *l, int most)
 	int fd;
 
 	while (most-- > 0) {
+		if (shed_is_full(l->worker)) {
+			listener_pause(l, "too many connections");
+			return;
+		}
 		memset(&peer, 0, sizeof(peer));
 		len = sizeof(peer);
 		fd = accept4(l->io.fd, (struct sockaddr *)&peer, &len,
@@ -138,7 +146,7 @@ listener_accept(struct listener *l, int most)
 			client_accept(l->worker, fd, &peer, &l->facts);
 		} else if (errno == EMFILE || errno == ENFILE ||
 			   errno == ENOBUFS || errno == ENOMEM) {
-			listener_pause(l);
+			listener_pause(l, strerror(errno));
 			return;
 		} else if (errno != ECONNABORTED && errno != EINTR) {
 			return;
@@ -246,6 +254,7 @@ events_run(struct worker *w, int timeout_ms)
 	int i, n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, timeout_ms);
 
 	w->now_ms = clock_mono_ms();
+	shed_look(w);
 	for (i = 0; i < n; i++) {
 		struct io *io = events[i].data.ptr;
 
@@ -265,6 +274,8 @@ turn(struct worker *w)
 	inbox_run(w);
 	timer_run(&w->timers, w->now_ms);
 	resume_run(w);
+	if (w->shed != SHED_NONE)
+		shed_close(w);
 	lease_refresh(w);
 	if (w->old_leases)
 		lease_collect(w);
@@ -427,14 +438,9 @@ worker_join(struct worker *w)
 void
 worker_fini(struct worker *w)
 {
-	struct exchange *ex;
-
 	INVARIANT(!w->pools);
 	dead_free(w);
-	while ((ex = w->spare) != NULL) {
-		w->spare = ex->next;
-		free(ex);
-	}
+	exchange_free_spare(w);
 	tls_buffers_free(&w->tls);
 	chunk_pool_fini(&w->chunks);
 	record_pool_fini(&w->records);

@@ -20,6 +20,7 @@
 #include "proxy/lease.h"
 #include "proxy/mail.h"
 #include "proxy/record.h"
+#include "proxy/shed.h"
 #include "proxy/timer.h"
 
 struct client;
@@ -42,6 +43,7 @@ struct proxy {
 	struct span tls_client_header;	/* empty: nobody is told */
 	unsigned client_head_ms, client_idle_ms;
 	struct forwarded_trust trust;
+	struct shed shed;
 	char pseudonym[HOP_PSEUDONYM_SIZE];	/* in Via */
 	atomic_bool stopping;
 	atomic_bool abandon;		/* end the loops now */
@@ -81,6 +83,9 @@ struct worker {
 	struct exchange *waiting[WORKER_WAITING_SLOTS];	/* for replies */
 	char date[40];			/* "Date: ...\r\n" of this second */
 	int64_t date_s;
+	enum shed_level shed, shed_memory;
+	uint64_t shed_memory_ms, shed_close_ms;	/* next look */
+	uint64_t shed_warn_ms;
 	bool draining;
 	bool detached;			/* journal and bus are gone */
 	uint64_t random;		/* state of worker_random */
