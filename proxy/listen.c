@@ -52,6 +52,7 @@ take_inherited(struct inherit *in, const struct sockaddr *address,
 	out->fd_count = inherit_take(in, address, out->fds,
 				     LISTEN_SOCKETS_MAX, out->name);
 	out->inherited = strcmp(out->name, INHERIT_OF_ADDRESS) != 0;
+	out->handed_over = out->fd_count > 0 && !out->inherited;
 	return out->fd_count > 0;
 }
 
@@ -68,8 +69,10 @@ listen_unix(const char *path, int mode, struct inherit *in,
 				 sizeof(sun.sun_path) - 1);
 	strncpy(sun.sun_path, path, sizeof(sun.sun_path) - 1);
 	snprintf(out->text, sizeof(out->text), "unix:%.200s", path);
-	if (take_inherited(in, (const struct sockaddr *)&sun, out))
+	if (take_inherited(in, (const struct sockaddr *)&sun, out)) {
+		snprintf(out->unix_path, sizeof(out->unix_path), "%s", path);
 		return 0;
+	}
 	if (unix_is_alive(&sun))
 		return error_set(err, "listen address unix:%s: another "
 				 "process is listening there", path);

@@ -29,6 +29,7 @@ struct listen_address {
 	char unix_path[LISTEN_TEXT_MAX];	/* "" for TCP */
 	char name[INHERIT_NAME_MAX];	/* for the next process */
 	bool inherited;			/* its file is not ours to remove */
+	bool handed_over;		/* nor is it before we have served */
 	int fds[LISTEN_SOCKETS_MAX];
 	unsigned fd_count;
 	struct listen_facts facts;

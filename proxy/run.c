@@ -477,6 +477,16 @@ drain(struct run *r, int signals)
 			break;
 }
 
+/* A socket that was handed over is the other process's as long as this one
+ * has not served. */
+static void
+remove_path(const struct run *r, const struct listen_address *a)
+{
+	if (a->unix_path[0] && !a->inherited &&
+	    (r->has_served || !a->handed_over))
+		unlink(a->unix_path);
+}
+
 static void
 stop_workers(struct run *r)
 {
@@ -486,10 +496,8 @@ stop_workers(struct run *r)
 	atomic_store(&r->proxy.abandon, true);
 	for (i = 0; i < r->workers_made; i++)
 		worker_join(&r->workers[i]);
-	for (i = 0; i < r->listen_count; i++)
-		if (r->listen[i].unix_path[0] && !r->listen[i].inherited &&
-		    !r->proxy.handing_over)
-			unlink(r->listen[i].unix_path);
+	for (i = 0; i < r->listen_count && !r->proxy.handing_over; i++)
+		remove_path(r, &r->listen[i]);
 }
 
 void
@@ -550,6 +558,7 @@ announce(struct run *r)
 {
 	unsigned i;
 
+	r->has_served = true;
 	__atomic_store_n(&r->serving, true, __ATOMIC_RELEASE);
 	for (i = 0; i < r->listen_count; i++)
 		log_info("run.listening", "clients on %s", r->listen[i].text);

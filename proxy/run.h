@@ -28,7 +28,7 @@ struct run {
 	struct adapter_host *adapters;
 	struct console_admin *admin;
 	uint64_t started_ms;
-	bool serving;
+	bool serving, has_served;
 
 	pthread_mutex_t reload_lock;	/* guards what follows */
 	int64_t rules_loaded_us;

@@ -231,6 +231,33 @@ sys.exit(3)
 """
 
 
+def half_prepared(case, origin):
+    """One that fails with the sockets in hand takes nothing away."""
+    settings, data = case.path("half"), case.path("half-data")
+    path = case.path("half.sock")
+    os.mkdir(data)
+
+    def write(more):
+        with open(settings, "w") as f:
+            f.write("listen = 127.0.0.1:0, unix:%s%s\nadmin = 127.0.0.1:0\n"
+                    "legacy = %s\nbus = ipc://%s/bus.sock\n"
+                    % (path, more, origin.url, data))
+    write("")
+    matapalo = Matapalo(case, case.unique("matapalo"),
+                        ["--settings", settings], data)
+    case.processes.append(matapalo)
+    write(", 127.0.0.1:%d" % origin.port)
+    matapalo.signal(signal.SIGUSR2)
+    lib.wait_for(lambda: "run.handover-failed" in matapalo.err(),
+                 "the failure to be logged")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        s.sendall(make_request("GET", "/x?n=1"))
+        case.check(s.recv(100).startswith(b"HTTP/1.1 200"), "still there")
+    case.equal(matapalo.stop(), 0, "exit status")
+    case.check(not os.path.exists(path), "and removed at the end")
+
+
 def late_failure(case, origin):
     """One that fails after the old one has closed its journal: the binary
     that served until then is started again, from its image."""
@@ -360,6 +387,7 @@ def scenario(case):
     unix_socket(case, origin)
     worker_counts(case, origin)
     new_one_fails(case, origin)
+    half_prepared(case, origin)
     late_failure(case, origin)
     activation(case, origin)
     notification(case, origin)
