@@ -108,7 +108,8 @@ on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv,
 	OPENSSL_cleanse(&k, sizeof(k));
 	if (!ok)
 		return -1;
-	return old ? 2 : 1;
+	/* Clients use a ticket of TLS 1.3 once (RFC 8446 C.4). */
+	return old || SSL_version(ssl) == TLS1_3_VERSION ? 2 : 1;
 }
 
 struct tls_tickets *
