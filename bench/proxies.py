@@ -221,11 +221,14 @@ def tls_listener(case):
 
 
 def start_matapalo(case, name, stage, origin, cores, data,
-                   binary=lib.MATAPALO, workers=1, **kw):
+                   binary=lib.MATAPALO, workers=1, durability=None, **kw):
     shutil.rmtree(data, ignore_errors=True)
     os.makedirs(data)
     rules = {"version": 1, "default": {"stage": stage}, "targets": {
         "legacy": {"url": "http://127.0.0.1:%d" % origin.port}}}
+    if durability:
+        rules["rules"] = [{"name": "all", "match": {"path": "/{all...}"},
+                           "stage": stage, "durability": durability}]
     path = case.rules(rules, name.replace(" ", "-") + ".json")
     process = case.matapalo(rules=path, data=data, core=cores,
                             args=["--idle", "10m", "--log-level", "error"] +

@@ -33,7 +33,7 @@ def arguments():
                         help="which parts (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--ms", type=int, default=400, help="a window's time")
-    parser.add_argument("--minutes", type=float, default=6,
+    parser.add_argument("--minutes", type=float, default=5.5,
                         help="nothing new begins after this time")
     parser.add_argument("--resume", action="store_true",
                         help="skip what this very program was measured for")
@@ -62,7 +62,7 @@ class Bench:
             self.proxy_core = self.other_core = None
         self.limit = measure.raise_limit()
         self.origin = None
-        self.left_out = []
+        self.left_out, self.failed = [], []
 
     def is_wanted(self, part, key):
         if self.options.resume and self.store.has(part, key):
@@ -155,6 +155,20 @@ class Bench:
             for load in loads:
                 load.close()
 
+    def try_part(self, part):
+        """One that fails does not take the others with it."""
+        try:
+            getattr(self, part)()
+        except (measure.Insane, lib.Failed) as e:
+            if "stopped by signal" in str(e):
+                raise
+            self.failed.append("%s: %s" % (part, e))
+            print(self.failed[-1], flush=True)
+            self.origin = None
+            for process in self.case.processes:
+                process.kill_group()
+            self.case.processes.clear()
+
     def idle(self):
         count = min(self.options.idle, self.limit - IDLE_RESERVE)
         if not self.is_wanted("idle", "idle"):
@@ -203,7 +217,7 @@ def bench(case, options):
     run.store.set("machine", store.machine(options.data))
     run.store.set("versions", proxies.versions())
     for part in options.parts.split(","):
-        getattr(run, part)()
+        run.try_part(part)
     run.stop()
     text = report.text(run.store)
     print("\n" + text)
@@ -212,6 +226,7 @@ def bench(case, options):
               "\n  ".join(run.left_out))
     if options.page:
         report.write(options.page, run.store)
+    case.equal(run.failed, [], "parts that could not be measured")
     missed = report.missed(run.store)
     case.check(not options.strict or not missed,
                "missed: " + "; ".join(missed))
