@@ -5,13 +5,15 @@ import os
 import queue
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
 
 import lib
 from lib import Client, Failed, fetch, wait_for
-from peer import Peer, field, read_message
+from peer import Peer, read_message
+from pki import Pki
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BAD = b"HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nno"
@@ -184,6 +186,49 @@ def health(case):
     ill.gate.clear()
     wait_for(lambda: states(matapalo)[address] == "down", "one that hangs")
     ill.gate.set()
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def health_over_tls(case):
+    """The prober is verified, verifies and names the host as requests do."""
+    if not shutil.which("openssl"):
+        print("health_over_tls: no openssl command, not tried")
+        return
+    pki, asked = Pki(case), []
+    pki.authority("root")
+    pki.leaf("service", "DNS:shop.internal", "root")
+    pki.leaf("me", "DNS:me.internal", "root")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.pem("service"), pki.keyfile("service"))
+    context.load_verify_locations(pki.pem("root"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.sni_callback = lambda _socket, name, _context: asked.append(name)
+
+    class Secure(Backend):
+        def run(self, accepted):
+            try:
+                super().run(context.wrap_socket(accepted, server_side=True))
+            except OSError:
+                accepted.close()
+
+    def tls(name):
+        return {"ca": pki.pem("root"), "server_name": name,
+                "certificate": pki.pem("me"), "key": pki.keyfile("me")}
+
+    backend = Secure(case)
+    url = "https://127.0.0.1:%d" % backend.port
+    check = {"path": "/healthz", "every": "50ms", "unhealthy": 1}
+    matapalo = run(case, {
+        "legacy": {"url": url, "tls": tls("shop.internal"), "health": check},
+        "wrong": {"url": url, "tls": tls("other.internal"), "health": check}},
+        [{"name": "w", "match": {"path": "/w"}, "stage": "migrated",
+          "target": "wrong"}])
+    wait_for(lambda: "down" in states(matapalo, "wrong").values(),
+             "a certificate of another name to be noticed")
+    wait_for(lambda: backend.order.count("/healthz") > 3, "some questions")
+    case.equal(list(states(matapalo).values()), ["up"], "the right name")
+    case.equal(set(asked), {"shop.internal", "other.internal"}, "SNI")
+    case.equal(fetch(matapalo.port, "GET", "/x").status, 200, "a request")
     case.equal(matapalo.stop(), 0, "exit status")
 
 
@@ -531,8 +576,8 @@ def names(case):
 
 
 def targets(case):
-    for part in (kill_one, half_at_most, health, breaker, line, limit,
-                 deadlines, elsewhere, budget, backlog, unknown_name, names):
+    for part in (kill_one, half_at_most, health, health_over_tls, breaker,
+                 line, limit, deadlines, elsewhere, budget, backlog, unknown_name, names):
         begun = time.monotonic()
         try:
             part(case)
