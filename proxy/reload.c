@@ -12,8 +12,6 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "outbound/outbound.h"
-#include "proxy/prober.h"
-#include "proxy/resolver.h"
 #include "proxy/run.h"
 #include "proxy/tls_client.h"
 
@@ -150,8 +148,7 @@ reload_rules(struct run *r)
 	counter_inc(COUNTER_RULES_RELOADED);
 	for (i = 0; i < r->worker_count; i++)
 		worker_wake(&r->workers[i]);
-	resolver_wake(r->resolver);
-	prober_wake(r->prober);
+	watchers_wake(r);
 	reload_publish(r);
 	log_info("rules.reloaded", "%s: new rules are in force",
 		 r->settings->rules);

@@ -19,8 +19,6 @@
 #include "base/log.h"
 #include "proxy/limits.h"
 #include "proxy/notify.h"
-#include "proxy/prober.h"
-#include "proxy/resolver.h"
 #include "proxy/stats.h"
 #include "proxy/tls_server.h"
 
@@ -210,30 +208,6 @@ start_workers(struct run *r, struct error *err)
 	return 0;
 }
 
-/* On the resolver's thread: targets have other addresses. */
-static void
-addresses_changed(void *arg)
-{
-	struct run *r = arg;
-	unsigned i;
-
-	for (i = 0; i < r->worker_count; i++)
-		worker_wake(&r->workers[i]);
-	prober_wake(r->prober);
-}
-
-/* Those that look after targets, from the side. */
-static int
-start_watchers(struct run *r, struct error *err)
-{
-	r->prober = prober_start(&r->proxy.rules, err);
-	if (!r->prober)
-		return -1;
-	r->resolver = resolver_start(&r->proxy.rules, rules_lookup,
-				     addresses_changed, r, err);
-	return r->resolver ? 0 : -1;
-}
-
 static int
 start_admin(struct run *r, struct error *err)
 {
@@ -307,7 +281,7 @@ start_all(struct run *r, struct error *err)
 	static int (*const parts[])(struct run *, struct error *) = {
 		start_settings, start_tls, start_data, start_sockets,
 		handover_await, start_journal, start_bus, start_subscribers,
-		start_workers, start_watchers, start_admin, write_run_file,
+		start_workers, watchers_start, start_admin, write_run_file,
 	};
 	size_t i;
 
@@ -517,8 +491,7 @@ stop_all(struct run *r)
 {
 	unsigned i;
 
-	resolver_stop(&r->resolver);
-	prober_stop(&r->prober);
+	watchers_stop(r);
 	stop_workers(r);
 	run_stop_journal(r);
 	for (i = 0; i < r->workers_made; i++)

@@ -59,6 +59,13 @@ int reload_watch(const struct run *r);
 /* reload_changed drains it; true when the rules file was touched. */
 bool reload_changed(const struct run *r, int fd);
 
+/* ---- watchers.c: the threads that look after targets ---- */
+
+MUST_CHECK int watchers_start(struct run *r, struct error *err);
+/* watchers_wake: there are new rules. */
+void watchers_wake(struct run *r);
+void watchers_stop(struct run *r);
+
 /* ---- status.c ---- */
 
 void run_status(void *arg, struct json *out);
