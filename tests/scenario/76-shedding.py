@@ -102,6 +102,15 @@ def stages(case, origin):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def memory(case, origin):
+    """Over its memory's limit it answers 503, and lives."""
+    matapalo = case.matapalo(legacy=origin.url, args=["--max-memory", "2"])
+    answer = fetch(matapalo.port, "GET", "/x?n=1")
+    case.equal(answer.status, 503, "no memory to spare")
+    case.check(int(answer.get("Retry-After")) > 0, "Retry-After")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def per_client(case, origin):
     matapalo = case.matapalo(legacy=origin.url, args=[
         "--client-connections", "5", "--client-rate", "20"])
@@ -206,6 +215,7 @@ def scenario(case):
     slow = Dripper(matapalo.port, b"x" * 500)
     few_files(case, origin)
     stages(case, origin)
+    memory(case, origin)
     per_client(case, origin)
     proxied(case, origin)
     slow_heads(case, origin)
