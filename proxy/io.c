@@ -48,7 +48,11 @@ io_close(struct worker *w, struct io *io)
 		return;
 	if (io->tls)
 		tls_detach(io);
-	close(io->fd);		/* leaves the epoll set by itself */
+	/* A close is not enough: while a process is being started it holds a
+	 * copy of each descriptor, and so does one that took a listening
+	 * socket over. epoll would go on to report what is freed by then. */
+	(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, io->fd, NULL);
+	close(io->fd);
 	io->fd = -1;
 	io->dead_next = w->dead;
 	w->dead = io;

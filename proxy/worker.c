@@ -200,9 +200,6 @@ listeners_close(struct worker *w)
 		/* What the kernel has accepted for us is ours to serve. */
 		if (w->draining && !atomic_load(&w->proxy->handing_over))
 			listener_accept(l, 1 << 20);
-		/* Other descriptors of this socket may live on, and epoll
-		 * would go on to report it. */
-		(void)epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, l->io.fd, NULL);
 		timer_cancel(&w->timers, &l->timer);
 		io_close(w, &l->io);
 	}
