@@ -206,6 +206,12 @@ def upstream_mutual(case, p):
     logged(matapalo, "rules.reloaded", "in force")
     fetch(matapalo.port, "GET", "/known/5")
     case.equal(service.handshakes, 2, "connections after a reload")
+    # One that changes whom we believe does not.
+    case.rules(open(path).read().replace(p.pem("ca"), p.pem("other-ca")))
+    lib.wait_for(lambda: matapalo.err().count('"rules.reloaded"') == 2,
+                 "the reload")
+    lib.wait_for(lambda: fetch(matapalo.port, "GET", "/known/5").status ==
+                 502, "an authority that is not believed any more")
     case.equal(matapalo.stop(), 0, "exit status")
 
 
