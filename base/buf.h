@@ -31,13 +31,14 @@ char *buf_reserve(struct buf *b, size_t n);
 static inline void
 buf_addc(struct buf *b, char c)
 {
-	char *to = b->data + b->len;
+	char *to;
 
-	if (UNLIKELY(b->failed || b->limit_bytes || b->len + 1 >= b->cap)) {
+	if (UNLIKELY(b->failed || b->limit_bytes || b->len + 1 >= b->cap))
 		to = buf_reserve(b, 1);
-		if (!to)
-			return;
-	}
+	else
+		to = b->data + b->len;
+	if (!to)
+		return;
 	*to = c;
 	b->len++;
 }

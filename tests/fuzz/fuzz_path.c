@@ -9,13 +9,15 @@
 #include "tests/fuzz/fuzz.h"
 
 static const char text[] =
-	"{\"version\":1,\"targets\":{\"legacy\":{\"url\":\"http://127.0.0.1:1\"},"
+	"{\"version\":1,\"targets\":{"
+	"\"legacy\":{\"url\":\"http://127.0.0.1:1\"},"
 	"\"new\":{\"url\":\"http://127.0.0.1:2\"}},\"rules\":["
-	"{\"name\":\"a\",\"match\":{\"path\":\"/a/{x}\"},\"stage\":\"migrated\","
-	"\"target\":\"new\"},"
+	"{\"name\":\"a\",\"match\":{\"path\":\"/a/{x}\"},"
+	"\"stage\":\"migrated\",\"target\":\"new\"},"
 	"{\"name\":\"b\",\"match\":{\"path\":\"/b/{rest...}\"},"
 	"\"stage\":\"retired\"},"
-	"{\"name\":\"c\",\"match\":{\"path\":\"/a/b/c\"},\"stage\":\"mirror\"}]}";
+	"{\"name\":\"c\",\"match\":{\"path\":\"/a/b/c\"},"
+	"\"stage\":\"mirror\"}]}";
 
 static const struct rules *
 rules_once(void)
