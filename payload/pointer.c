@@ -102,8 +102,11 @@ payload_pointer_push_index(struct buf *pointer, size_t index)
 bool
 payload_pointer_matches(const char *pattern, struct span pointer)
 {
-	const char *p = pointer.at, *end = pointer.at + pointer.len;
+	const char *p = pointer.at, *end;
 
+	if (pointer.len == 0)		/* the whole; at may be NULL */
+		return *pattern == '\0';
+	end = pointer.at + pointer.len;
 	while (*pattern == '/' && p < end) {
 		const char *from = ++p;
 		struct span want = cut_segment(&pattern);
