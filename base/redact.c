@@ -167,8 +167,11 @@ redact_target(const struct redact *r, const struct digest_key *key,
 	      struct span target, struct buf *out)
 {
 	struct span path = { target.at, until(target, "?") };
-	size_t n = redact_authority(key, path, out);
+	size_t n;
 
+	if (target.len == 0)	/* its bytes may be nowhere */
+		return;
+	n = redact_authority(key, path, out);
 	buf_add(out, path.at + n, path.len - n);
 	target = skip(target, path.len);
 	while (target.len > 0) {
