@@ -86,7 +86,8 @@ by_age(const void *a, const void *b)
 }
 
 /* Between two requests, or, when it is tight, without a whole head for more
- * than a second. */
+ * than a second. One that is about to be resumed has its next request here,
+ * and the list of those must not outlive it. */
 static bool
 is_candidate(const struct client *c, struct candidate *out)
 {
@@ -95,7 +96,8 @@ is_candidate(const struct client *c, struct candidate *out)
 	bool waits = !ex && c->served > 0;
 	unsigned patience = waits ? p->client_idle_ms : p->client_head_ms;
 
-	if (c->lingering || c->closing || (ex && ex->step != STEP_RECEIVE))
+	if (c->lingering || c->closing || c->resuming ||
+	    (ex && ex->step != STEP_RECEIVE))
 		return false;
 	if (!waits && c->worker->shed < SHED_REFUSE)
 		return false;

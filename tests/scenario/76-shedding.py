@@ -102,6 +102,39 @@ def stages(case, origin):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def called_while_shedding(case):
+    """Who was called from a target's queue, is answered at once and has the
+    next request at hand is not idle."""
+    path = case.path("limited.sock")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    listener.settimeout(20)
+    matapalo = case.matapalo(args=["--max-connections", "20"],
+                             rules=case.rules({
+        "version": 1, "rules": [], "targets": {"legacy": {
+            "url": "unix:" + path, "max_connections": 1,
+            "queue": {"max": 4, "wait": "20s"}}}}, "limited.json"))
+    first, second = Client(matapalo.port), Client(matapalo.port)
+    first.send(make_request("POST", "/x", b"x"))
+    taken = listener.accept()[0]
+    second.send(make_request("GET", "/a") + make_request("GET", "/b"))
+    lib.wait_for(lambda: matapalo.metrics()[
+        "matapalo_upstream_queued_total"] >= 1, "the second in the queue")
+    more = [Client(matapalo.port) for _ in range(16)]
+    lib.wait_for(lambda: matapalo.metrics()[OPEN] >= 18, "90 %")
+    time.sleep(0.2)             # idle ones are looked for every 50 ms
+    listener.close()
+    os.unlink(path)
+    taken.close()
+    case.equal(first.read().status, 502, "the one that was at the target")
+    case.equal([second.read().status for _ in range(2)], [502, 502],
+               "both of the one that waited")
+    for client in more:
+        client.close()
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def memory(case, origin):
     """Over its memory's limit it answers 503, and lives."""
     matapalo = case.matapalo(legacy=origin.url, args=["--max-memory", "2"])
@@ -215,6 +248,7 @@ def scenario(case):
     slow = Dripper(matapalo.port, b"x" * 500)
     few_files(case, origin)
     stages(case, origin)
+    called_while_shedding(case)
     memory(case, origin)
     per_client(case, origin)
     proxied(case, origin)
