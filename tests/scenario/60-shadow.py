@@ -173,7 +173,7 @@ def scenario(case):
             "new": {"url": candidate.url},
             "hung": {"url": "http://127.0.0.1:%d" % hung.getsockname()[1],
                      "timeout": "1s"},
-            "stock": {"command": COMMAND, "reply_within": "5s"}},
+            "stock": {"command": COMMAND, "reply_within": "60s"}},
         "rules": [rule("same"), rule("wrong"), rule("down"),
                   rule("hung", target="hung"),
                   rule("stock", target="stock"),
