@@ -48,7 +48,8 @@ failure(struct tls *t, int ret)
 		t->end = IO_EOF;
 		break;
 	default:
-		t->reason = failure_words(t);
+		if (!t->reason)
+			t->reason = failure_words(t);
 		t->end = IO_BROKEN;	/* tls_leave still sends the alert */
 		break;
 	}
@@ -222,9 +223,18 @@ tls_handshake(struct io *io)
 	if (r != IO_OK)
 		return r == IO_EOF ? IO_BROKEN : r;
 	t->open = true;
+	t->silent = 0;
 	io->readable = io->writable = true;
 	count_handshake(t->ssl);
 	return IO_OK;
+}
+
+static void
+pay_for_silence(struct tls *t, size_t n)
+{
+	size_t paid = n * TLS_SILENT_PER_BYTE;
+
+	t->silent = t->silent > paid ? t->silent - paid : 0;
 }
 
 /* Nothing decrypted, nothing staged, nothing at the socket. */
@@ -247,13 +257,15 @@ tls_recv(struct io *io, struct chunk *c, size_t most)
 	if (!io->readable || room == 0)
 		return IO_WAIT;
 	tls_enter(t, room);
-	while (r == IO_OK && got < room) {
+	while (r == IO_OK && got < room &&
+	       (got == 0 || t->shared->staged < TLS_PIECE_BYTES + room)) {
 		if (!SSL_read_ex(t->ssl, c->data + c->end, room - got, &n)) {
 			r = failure(t, 0);
 			break;
 		}
 		c->end += n;
 		got += n;
+		pay_for_silence(t, n);
 		if (is_empty(t))
 			r = IO_WAIT;
 	}

@@ -21,7 +21,7 @@ static bool
 rest_save(struct tls_rest *r, const char *data, size_t n)
 {
 	size_t have = r->end - r->at;
-	char *grown = malloc(have + n);
+	char *grown = have + n <= TLS_REST_MOST ? malloc(have + n) : NULL;
 
 	if (!grown)
 		return false;
@@ -88,12 +88,19 @@ stage(struct tls *t)
 
 	if (!t->readable)
 		return false;
+	if (t->silent > TLS_SILENT_MOST && t->open) {
+		t->reason = "too many records without data";
+		t->io->broken = true;
+		return false;
+	}
 	do {
 		n = recv(t->io->fd, b->in, b->in_want, 0);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		b->in_at = 0;
 		b->in_end = (size_t)n;
+		b->staged += (size_t)n;
+		t->silent += (size_t)n;
 		if ((size_t)n < b->in_want && !t->io->peer_done)
 			t->readable = false;
 		return true;
@@ -114,7 +121,7 @@ tls_enter(struct tls *t, size_t room)
 
 	INVARIANT(!b->owner);
 	b->owner = t;
-	b->in_at = b->in_end = b->out_end = 0;
+	b->in_at = b->in_end = b->out_end = b->staged = 0;
 	b->in_want = room < TLS_PIECE_BYTES ? room + RECORD_EXTRA_BYTES :
 					  TLS_PIECE_BYTES + RECORD_EXTRA_BYTES;
 	if (!kept)

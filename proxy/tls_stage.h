@@ -12,6 +12,13 @@
 #define TLS_PIECE_BYTES (4u * TLS_RECORD_BYTES)	/* encrypted before a send */
 #define TLS_STAGED_MOST (TLS_PIECE_BYTES + TLS_RECORD_BYTES / 2)
 #define TLS_STAGE_BYTES (TLS_PIECE_BYTES + TLS_RECORD_BYTES)
+#define TLS_REST_MOST (2u * TLS_STAGE_BYTES)	/* kept between calls */
+
+/* Records without data (key updates above all) cost us more than the peer,
+ * and each may ask for an answer: so much of them in a row is too much, and a
+ * byte of data makes up for so many. */
+#define TLS_SILENT_MOST TLS_PIECE_BYTES
+#define TLS_SILENT_PER_BYTE 64u
 
 /* Ciphertext of the connection that is being worked on, and a record's worth
  * of plain runs that are to go together. */
@@ -21,6 +28,7 @@ struct tls_buffers {
 	uint64_t log_second;
 	unsigned log_lines;		/* in that second */
 	size_t in_at, in_end, in_want, out_end;
+	size_t staged;			/* received in this call */
 	char in[TLS_STAGE_BYTES], out[TLS_STAGE_BYTES];
 	char gather[TLS_RECORD_BYTES];
 };
@@ -41,6 +49,7 @@ struct tls {
 	void *held;
 	void (*release)(void *held);
 	const char *reason;		/* of the failure; static text */
+	size_t silent;			/* received, not paid for by data */
 	bool plain_http;		/* was the reason */
 	enum io_result end;		/* IO_OK: not yet */
 	bool readable, writable;	/* the socket, not the stream */
