@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reads PROXY protocol headers, strictly: what is not exactly one is
- * refused, because the bytes behind it would be taken for a request. */
+ * refused, because the bytes behind it would be taken for a request. Writes
+ * them for upstreams. */
 #include "proxy/proxy_protocol.h"
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #define V1_MAX 107u		/* with its CR LF */
@@ -57,7 +60,6 @@ static bool
 read_line(struct span line, struct proxy_header *h)
 {
 	struct span protocol = take_word(&line);
-	struct network_address destination;
 	bool v6 = span_is(protocol, "TCP6");
 
 	if (span_is(protocol, "UNKNOWN"))
@@ -66,7 +68,7 @@ read_line(struct span line, struct proxy_header *h)
 		return false;
 	h->names_source = true;
 	return read_address(take_word(&line), v6, &h->source) &&
-	       read_address(take_word(&line), v6, &destination) &&
+	       read_address(take_word(&line), v6, &h->destination) &&
 	       read_port(take_word(&line), &h->source_port) &&
 	       read_port(line, &h->port);
 }
@@ -102,9 +104,8 @@ read_u16(const unsigned char *p)
 	return (unsigned)p[0] << 8 | p[1];
 }
 
-/* Addresses of `width` bytes each, then the ports. */
-static void
-read_block(const unsigned char *p, unsigned width, struct proxy_header *h)
+static struct network_address
+address_of(const unsigned char *p, unsigned width)
 {
 	struct sockaddr_storage ss = { 0 };
 	struct sockaddr_in *v4 = (void *)&ss;
@@ -113,7 +114,15 @@ read_block(const unsigned char *p, unsigned width, struct proxy_header *h)
 	ss.ss_family = width == 4 ? AF_INET : AF_INET6;
 	memcpy(width == 4 ? (void *)&v4->sin_addr : (void *)&v6->sin6_addr, p,
 	       width);
-	h->source = network_of_socket(&ss);
+	return network_of_socket(&ss);
+}
+
+/* Addresses of `width` bytes each, then the ports. */
+static void
+read_block(const unsigned char *p, unsigned width, struct proxy_header *h)
+{
+	h->source = address_of(p, width);
+	h->destination = address_of(p + width, width);
 	h->source_port = (uint16_t)read_u16(p + (size_t)2 * width);
 	h->port = (uint16_t)read_u16(p + (size_t)2 * width + 2);
 	h->names_source = true;
@@ -167,4 +176,102 @@ proxy_header_read(const char *data, size_t size, struct proxy_header *out)
 	if (begins(data, size, v2_start, sizeof(v2_start)))
 		return read_v2((const unsigned char *)data, size, out);
 	return PROXY_HEADER_BAD;
+}
+
+/* ---- writing ---- */
+
+struct pair {
+	unsigned width;			/* of an address; 0: unknown */
+	uint8_t source[16], destination[16];
+};
+
+static void
+widen(const struct network_address *a, uint8_t to[16])
+{
+	bool v4 = a->family == NETWORK_IPV4;
+
+	if (v4)
+		memset(to + 10, 0xff, 2);
+	if (v4)
+		memcpy(to + 12, a->bytes, 4);
+	else
+		memcpy(to, a->bytes, 16);
+}
+
+/* A header has one family. Where the two ends differ, IPv4 is written as
+ * IPv6 (RFC 4291 2.5.5.2): to call the client unknown would make receivers
+ * take us for it, and we may be somebody whom they trust. */
+static struct pair
+pair_of(const struct proxy_header *h)
+{
+	const struct network_address *from = &h->source;
+	const struct network_address *to = &h->destination;
+	struct pair p = { 0 };
+
+	if (from->family != NETWORK_IPV4 && from->family != NETWORK_IPV6)
+		return p;
+	if (from->family == NETWORK_IPV4 && to->family != NETWORK_IPV6) {
+		p.width = 4;
+		memcpy(p.source, from->bytes, 4);
+		if (to->family == NETWORK_IPV4)
+			memcpy(p.destination, to->bytes, 4);
+		return p;
+	}
+	p.width = 16;
+	widen(from, p.source);
+	if (to->family == NETWORK_IPV4 || to->family == NETWORK_IPV6)
+		widen(to, p.destination);
+	return p;
+}
+
+size_t
+proxy_header_v1(const struct proxy_header *h,
+		char out[PROXY_HEADER_WRITE_BYTES])
+{
+	struct pair p = pair_of(h);
+	int family = p.width == 4 ? AF_INET : AF_INET6, n;
+	char from[INET6_ADDRSTRLEN], to[INET6_ADDRSTRLEN];
+
+	if (!p.width) {
+		n = snprintf(out, PROXY_HEADER_WRITE_BYTES,
+			     "PROXY UNKNOWN\r\n");
+		return (size_t)n;
+	}
+	inet_ntop(family, p.source, from, sizeof(from));
+	inet_ntop(family, p.destination, to, sizeof(to));
+	n = snprintf(out, PROXY_HEADER_WRITE_BYTES,
+		     "PROXY TCP%c %s %s %u %u\r\n", p.width == 4 ? '4' : '6',
+		     from, to, h->source_port, h->port);
+	return (size_t)n;
+}
+
+static char *
+put_u16(char *at, unsigned n)
+{
+	at[0] = (char)(n >> 8);
+	at[1] = (char)(n & 0xff);
+	return at + 2;
+}
+
+/* An unknown client is relayed all the same: LOCAL is for connections of our
+ * own. */
+size_t
+proxy_header_v2(const struct proxy_header *h,
+		char out[PROXY_HEADER_WRITE_BYTES])
+{
+	struct pair p = pair_of(h);
+	char *at = out + sizeof(v2_start);
+
+	memcpy(out, v2_start, sizeof(v2_start));
+	*at++ = COMMAND_PROXY;
+	*at++ = !p.width ? FAMILY_UNSPEC :
+		p.width == 4 ? FAMILY_TCP4 : FAMILY_TCP6;
+	at = put_u16(at, p.width ? 2 * p.width + 4 : 0);
+	if (!p.width)
+		return V2_FIXED;
+	memcpy(at, p.source, p.width);
+	memcpy(at + p.width, p.destination, p.width);
+	at = put_u16(at + (size_t)2 * p.width, h->source_port);
+	at = put_u16(at, h->port);
+	return (size_t)(at - out);
 }

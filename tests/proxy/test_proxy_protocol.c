@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* proxy/proxy_protocol.c: which headers are read, and as what. */
+/* proxy/proxy_protocol.c: which headers are read, and as what; what is
+ * written, byte by byte. */
 #include "proxy/proxy_protocol.h"
 
 #include <check.h>
@@ -103,6 +104,102 @@ START_TEST(reads)
 }
 END_TEST
 
+/* ---- writing ---- */
+
+#define V6_BLOCK "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01" \
+		 "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x12\x67\x20\xfb"
+#define MAPPED_BLOCK "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\0\x02\x01" \
+		     "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01" \
+		     "\x12\x67\x20\xfb"
+#define LONG "2001:1234:5678:9abc:def0:1234:5678:9abc"
+
+static const struct written {
+	const char *from, *to;		/* "": a Unix socket's */
+	uint16_t from_port, to_port;
+	const char *v1;
+	const char *v2;			/* NULL: read back only */
+	size_t v2_size;
+} written[] = {
+	{ "192.0.2.1", "198.51.100.7", 56324, 443,
+	  "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n",
+	  TEXT(SIGNATURE "\x21\x11\0\x0c" V4_BLOCK) },
+	{ "2001:db8::1", "::1", 4711, 8443,
+	  "PROXY TCP6 2001:db8::1 ::1 4711 8443\r\n",
+	  TEXT(SIGNATURE "\x21\x21\0\x24" V6_BLOCK) },
+	/* one family a header */
+	{ "192.0.2.1", "::1", 4711, 8443,
+	  "PROXY TCP6 ::ffff:192.0.2.1 ::1 4711 8443\r\n",
+	  TEXT(SIGNATURE "\x21\x21\0\x24" MAPPED_BLOCK) },
+	{ "2001:db8::1", "192.0.2.2", 0, 80,
+	  "PROXY TCP6 2001:db8::1 ::ffff:192.0.2.2 0 80\r\n", NULL, 0 },
+	{ LONG, LONG, 65535, 65535,
+	  "PROXY TCP6 " LONG " " LONG " 65535 65535\r\n", NULL, 0 },
+	/* no destination */
+	{ "192.0.2.1", "", 7, 0, "PROXY TCP4 192.0.2.1 0.0.0.0 7 0\r\n",
+	  NULL, 0 },
+	{ "2001:db8::1", "", 7, 0, "PROXY TCP6 2001:db8::1 :: 7 0\r\n",
+	  NULL, 0 },
+	/* no client */
+	{ "", "192.0.2.2", 0, 80, "PROXY UNKNOWN\r\n",
+	  TEXT(SIGNATURE "\x21\0\0\0") },
+	{ "", "", 0, 0, "PROXY UNKNOWN\r\n",
+	  TEXT(SIGNATURE "\x21\0\0\0") },
+};
+
+static struct network_address
+address(const char *text)
+{
+	struct network_address a = { .family = NETWORK_UNIX };
+
+	ck_assert(!*text || network_read_address(span_of(text), &a));
+	return a;
+}
+
+/* What we write is what we read. */
+static void
+reads_back(const struct written *row, const char *data, size_t size)
+{
+	struct network_address from = address(row->from);
+	struct network_address to = address(row->to);
+	struct proxy_header h;
+
+	ck_assert_int_eq(proxy_header_read(data, size, &h),
+			 PROXY_HEADER_READ);
+	ck_assert_uint_eq(h.length, size);
+	ck_assert(h.names_source == (*row->from != '\0'));
+	if (!h.names_source)
+		return;
+	ck_assert_mem_eq(&h.source, &from, sizeof(from));
+	ck_assert_uint_eq(h.source_port, row->from_port);
+	ck_assert_uint_eq(h.port, row->to_port);
+	if (*row->to)
+		ck_assert_mem_eq(&h.destination, &to, sizeof(to));
+}
+
+START_TEST(writes)
+{
+	const struct written *row = &written[_i];
+	const struct proxy_header h = {
+		.source = address(row->from),
+		.destination = address(row->to),
+		.source_port = row->from_port,
+		.port = row->to_port,
+	};
+	char out[PROXY_HEADER_WRITE_BYTES];
+	size_t n = proxy_header_v1(&h, out);
+
+	ck_assert_uint_eq(n, strlen(row->v1));
+	ck_assert_mem_eq(out, row->v1, n);
+	reads_back(row, out, n);
+	n = proxy_header_v2(&h, out);
+	if (row->v2) {
+		ck_assert_uint_eq(n, row->v2_size);
+		ck_assert_mem_eq(out, row->v2, n);
+	}
+	reads_back(row, out, n);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -112,6 +209,7 @@ main(void)
 	int failed;
 
 	tcase_add_loop_test(c, reads, 0, ARRAY_SIZE(rows));
+	tcase_add_loop_test(c, writes, 0, ARRAY_SIZE(written));
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
