@@ -37,6 +37,17 @@ network_of_socket(const struct sockaddr_storage *ss)
 						   NETWORK_NONE };
 }
 
+uint16_t
+network_port_of_socket(const struct sockaddr_storage *ss)
+{
+	const struct sockaddr_in *v4 = (const void *)ss;
+	const struct sockaddr_in6 *v6 = (const void *)ss;
+
+	if (ss->ss_family == AF_INET)
+		return ntohs(v4->sin_port);
+	return ss->ss_family == AF_INET6 ? ntohs(v6->sin6_port) : 0;
+}
+
 bool
 network_read_address(struct span text, struct network_address *out)
 {

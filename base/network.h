@@ -28,6 +28,8 @@ struct network {
 };
 
 struct network_address network_of_socket(const struct sockaddr_storage *ss);
+/* network_port_of_socket: 0 for a Unix socket's. */
+uint16_t network_port_of_socket(const struct sockaddr_storage *ss);
 /* network_read_address: an IPv4 or IPv6 address in text, no brackets. */
 bool network_read_address(struct span text, struct network_address *out);
 /* network_text writes the normal form and returns its length; 0 for what is

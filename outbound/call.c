@@ -160,6 +160,8 @@ set_place(struct outbound_call *c, const struct outbound_request *req)
 	int bad = curl_easy_setopt(c->easy, CURLOPT_UNIX_SOCKET_PATH,
 				   req->unix_path);
 
+	bad |= curl_easy_setopt(c->easy, CURLOPT_HAPROXYPROTOCOL,
+				req->proxy_header ? 1L : 0L);
 	if (req->fresh) {
 		bad |= curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
 		bad |= curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);

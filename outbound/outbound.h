@@ -33,6 +33,8 @@ struct outbound_request {
 					 * host, which TLS still asks for */
 	const struct outbound_tls *tls;	/* NULL: verified, system's */
 	bool fresh;			/* on a connection of its own */
+	bool proxy_header;		/* begin it with a PROXY header, which
+					 * names us: the request is ours */
 	const char *unix_path;		/* connect here instead, or NULL */
 	struct span method;
 	struct message_fields fields;	/* sent as they are, but framing,

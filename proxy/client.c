@@ -309,6 +309,7 @@ client_accept(struct worker *w, int fd, const struct sockaddr_storage *peer,
 	c->timer.fire = client_expired;
 	c->listen_flags = (uint8_t)at->flags;
 	c->local_port = at->port;
+	c->peer_port = network_port_of_socket(peer);
 	c->phase = (uint8_t)next_phase(at->flags, CLIENT_PROXY_HEADER);
 	client_set_peer(c, &address);
 	if (peer->ss_family != AF_UNIX)

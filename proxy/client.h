@@ -41,7 +41,9 @@ struct client {
 	bool trusted;			/* its word on forwarding counts */
 	uint8_t address_len;
 	uint16_t local_port;		/* that it came to; 0: Unix socket */
+	uint16_t peer_port;		/* 0: not known */
 	struct network_address peer;
+	struct network_address came_to;	/* as its PROXY header says, or none */
 	char address[NETWORK_TEXT_MAX];	/* text of the peer, no port */
 };
 

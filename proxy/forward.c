@@ -5,6 +5,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "proxy/client.h"
+#include "proxy/proxy_out.h"
 #include "proxy/steps.h"
 #include "proxy/tls.h"
 #include "proxy/upstream.h"
@@ -64,6 +65,8 @@ forward_connect(struct exchange *ex)
 			return forward_failed(ex, PROBLEM_CONNECT);
 		if (!up->io.writable)
 			return FLOW_WAIT;
+		if (proxy_out_send(ex) != IO_OK)
+			return forward_failed(ex, PROBLEM_CONNECT);
 	}
 	switch (upstream_secure(up)) {
 	case IO_OK:

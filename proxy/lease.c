@@ -115,7 +115,8 @@ lease_take(struct rules_holder *h, struct lease *l, uint64_t *generation)
 }
 
 static int
-lease_pools(struct worker *w, struct lease_target *t, struct tls_client *tls)
+lease_pools(struct worker *w, struct lease_target *t, struct tls_client *tls,
+	    enum rules_proxy_protocol proxy_protocol)
 {
 	unsigned i;
 
@@ -123,7 +124,8 @@ lease_pools(struct worker *w, struct lease_target *t, struct tls_client *tls)
 	if (!t->pools)
 		return -1;
 	for (i = 0; i < t->set->count; i++) {
-		t->pools[i] = pool_ref(w, t->set->at[i], t->gate, tls);
+		t->pools[i] = pool_ref(w, t->set->at[i], t->gate, tls,
+				       proxy_protocol);
 		if (!t->pools[i])
 			return -1;
 		t->count++;
@@ -146,7 +148,8 @@ lease_fill(struct worker *w, struct lease *l)
 		if (!t->shared)
 			continue;
 		t->gate = &t->shared->gates[w->index];
-		if (lease_pools(w, t, tls_clients_at(l->tls, i)))
+		if (lease_pools(w, t, tls_clients_at(l->tls, i),
+				r->targets[i].proxy_protocol))
 			return -1;
 	}
 	for (i = 0; i < r->rule_count; i++)

@@ -15,11 +15,12 @@
  * never used for another: an endpoint has one host. */
 struct pool *
 pool_ref(struct worker *w, struct endpoint *e, struct gate *g,
-	 struct tls_client *tls)
+	 struct tls_client *tls, enum rules_proxy_protocol proxy_protocol)
 {
 	struct pool *p = w->pools;
 
-	while (p && (p->endpoint != e || p->tls != tls))
+	while (p && (p->endpoint != e || p->tls != tls ||
+		     p->proxy_protocol != proxy_protocol))
 		p = p->next;
 	if (!p) {
 		p = calloc(1, sizeof(*p));
@@ -28,6 +29,7 @@ pool_ref(struct worker *w, struct endpoint *e, struct gate *g,
 		p->endpoint = endpoint_ref(e);
 		p->gate = g;
 		p->tls = tls_client_ref(tls);
+		p->proxy_protocol = proxy_protocol;
 		p->next = w->pools;
 		w->pools = p;
 	}

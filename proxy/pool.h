@@ -25,15 +25,17 @@ struct pool {
 	unsigned idle_count, busy;
 	struct tls_client *tls;		/* own reference; NULL: plain */
 	struct ssl_session_st *session;	/* to be resumed, or NULL */
+	enum rules_proxy_protocol proxy_protocol;
 	unsigned leases;
 	bool current;			/* in the newest lease */
 };
 
 /* pool_ref returns the worker's pool of that address under these TLS settings
- * (NULL: plain), made on first use; NULL without memory. pool_unref ends it
- * with its last lease. */
+ * (NULL: plain) and with that PROXY header, made on first use; NULL without
+ * memory. pool_unref ends it with its last lease. */
 struct pool *pool_ref(struct worker *w, struct endpoint *e, struct gate *g,
-		      struct tls_client *tls);
+		      struct tls_client *tls,
+		      enum rules_proxy_protocol proxy_protocol);
 void pool_unref(struct worker *w, struct pool **pool);
 /* pool_pick: the least loaded of those that are up, in turn when they are
  * equal; all count when none is up. Its index, -1 when all were tried (a bit

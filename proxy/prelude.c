@@ -72,6 +72,8 @@ take(struct client *c, const struct proxy_header *h)
 {
 	if (h->names_source) {
 		client_set_peer(c, &h->source);
+		c->peer_port = h->source_port;
+		c->came_to = h->destination;
 		c->local_port = h->port;
 	}
 	if (!shed_admit(c))

@@ -235,6 +235,7 @@ probe_start(struct probe *q)
 		.fields = { &agent, 1 },
 		.host = authority_of(q),
 		.fresh = true,
+		.proxy_header = c->proxy_protocol != RULES_PROXY_NONE,
 		.timeout_ms = q->limits.timeout_ms,
 		.max_body_bytes = ANSWER_MAX_BYTES,
 	};

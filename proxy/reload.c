@@ -208,6 +208,7 @@ plan_target(struct shadow_rule *out, const struct rules_target *t)
 		return;
 	}
 	out->url = t->url;
+	out->proxy_header = t->proxy_protocol != RULES_PROXY_NONE;
 	out->timeout_ms = t->total_ms ? t->total_ms : t->head_ms;
 	if (t->address_count &&
 	    t->addresses[0].addr.ss_family == AF_UNIX)

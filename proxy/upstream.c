@@ -92,7 +92,8 @@ upstream_init(struct upstream *up, struct worker *w, struct pool *pool)
 	up->io.ready = upstream_ready;
 	up->io.free_fn = upstream_free;
 	up->timer.fire = upstream_expired;
-	up->connecting = pool->tls != NULL;
+	up->connecting = pool->tls != NULL ||
+			 pool->proxy_protocol != RULES_PROXY_NONE;
 }
 
 /* A Unix socket whose backlog is full says EAGAIN, and no event follows. */
@@ -252,7 +253,9 @@ upstream_keep(struct upstream **upp)
 	struct upstream *up = *upp;
 	struct pool *pool = up->pool;
 
-	if (pool->idle_count >= IDLE_MAX || up->io.peer_done ||
+	/* A connection that names its client serves nobody else. */
+	if (pool->proxy_protocol != RULES_PROXY_NONE ||
+	    pool->idle_count >= IDLE_MAX || up->io.peer_done ||
 	    up->io.broken || up->worker->draining || !pool->current ||
 	    !is_quiet(up) ||
 	    (io_is_tls(&up->io) && !tls_is_drained(&up->io))) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Warnings about rules that load but may not mean what they say. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "rules/index.h"
 
@@ -150,6 +151,35 @@ lint_tls(const struct rules *r, struct buf *out)
 	return found;
 }
 
+/* A receiver either expects the header or refuses it. */
+static bool
+is_told_apart(const struct rules_target *a, const struct rules_target *b)
+{
+	return a->url && b->url && strcmp(a->url, b->url) == 0 &&
+	       (a->proxy_protocol == RULES_PROXY_NONE) !=
+		       (b->proxy_protocol == RULES_PROXY_NONE);
+}
+
+static size_t
+lint_proxy_protocol(const struct rules *r, struct buf *out)
+{
+	size_t found = 0;
+
+	for (size_t i = 0; i < r->target_count; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (!is_told_apart(&r->targets[i], &r->targets[k]))
+				continue;
+			buf_printf(out, "line %d: targets \"%s\" and \"%s\" "
+				   "are the same service, and only one has "
+				   "\"proxy_protocol\"\n",
+				   r->index->target_lines[i],
+				   r->targets[k].name, r->targets[i].name);
+			found++;
+		}
+	}
+	return found;
+}
+
 static size_t
 lint_hosts(const struct rules *r, struct buf *out)
 {
@@ -176,7 +206,7 @@ size_t
 rules_lint(const struct rules *r, struct buf *out)
 {
 	size_t found = lint_targets(r, out) + lint_tls(r, out) +
-		       lint_hosts(r, out);
+		       lint_proxy_protocol(r, out) + lint_hosts(r, out);
 
 	for (size_t i = 0; i < r->index->entry_count; i++) {
 		found += lint_share(&r->index->entries[i], out);

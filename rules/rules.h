@@ -61,6 +61,10 @@ struct rules_tls {
 	struct rules_file certificate, key;
 };
 
+/* Version of the PROXY header that a target's connections begin with. */
+enum rules_proxy_protocol { RULES_PROXY_NONE, RULES_PROXY_V1,
+			    RULES_PROXY_V2 };
+
 /* Status codes that a target's settings speak of. */
 #define RULES_STATUS_RANGES 8
 struct rules_statuses {
@@ -101,6 +105,7 @@ struct rules_target {
 	const char *base_path;		/* path prefix of the URL, "" if none */
 	const char *url;		/* first URL as written, no userinfo */
 	const struct rules_tls *tls;	/* NULL: plain */
+	enum rules_proxy_protocol proxy_protocol;
 	unsigned connect_ms, head_ms, idle_ms, total_ms;	/* 0: none */
 	struct rules_health health;
 	struct rules_eject eject;

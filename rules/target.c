@@ -183,12 +183,30 @@ refuse_http_keys(struct rules_load *l, const struct rules_node *node)
 		KEY_TARGET_RESOLVE, KEY_TARGET_HEALTH, KEY_TARGET_EJECT,
 		KEY_TARGET_SLOW_START, KEY_TARGET_BREAKER,
 		KEY_TARGET_MAX_CONNECTIONS, KEY_TARGET_QUEUE,
-		KEY_TARGET_RETRIES,
+		KEY_TARGET_RETRIES, KEY_TARGET_PROXY_PROTOCOL,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (refuse_other_kind(l, node, keys[i], "command") < 0)
 			return -1;
+	return 0;
+}
+
+static int
+load_proxy_protocol(struct rules_load *l, const struct rules_node *node,
+		    struct rules_target *t)
+{
+	static const char *const words[] = {
+		[RULES_PROXY_NONE] = "none",
+		[RULES_PROXY_V1] = "v1",
+		[RULES_PROXY_V2] = "v2",
+	};
+	size_t chosen;
+
+	if (keys_choice(l, node, KEY_TARGET_PROXY_PROTOCOL, words,
+			ARRAY_SIZE(words), &chosen) < 0)
+		return -1;
+	t->proxy_protocol = (enum rules_proxy_protocol)chosen;
 	return 0;
 }
 
@@ -212,7 +230,8 @@ load_target(struct rules_load *l, const struct rules_node *node,
 				 "\"command\"");
 	if (refuse_other_kind(l, node, KEY_TARGET_REPLY_WITHIN, "url") < 0 ||
 	    load_urls(l, &at, t, &scheme) < 0 ||
-	    tls_load(l, node, scheme, &t->tls) < 0)
+	    tls_load(l, node, scheme, &t->tls) < 0 ||
+	    load_proxy_protocol(l, node, t) < 0)
 		return -1;
 	if (load_timeout(l, node, t) < 0)
 		return -1;

@@ -116,6 +116,7 @@ shadow_copy_init(struct shadow_copy *c, const struct shadow_exchange *x,
 	c->request.url = c->url.data;
 	c->request.unix_path = rule->unix_path;
 	c->request.tls = rule->tls;
+	c->request.proxy_header = rule->proxy_header;
 	c->request.method = span_of(x->method);
 	c->request.host = *x->host ? x->host : NULL;
 	c->request.body = x->request.body;

@@ -21,6 +21,7 @@ struct shadow_rule {
 	const char *url;		/* HTTP candidate, or NULL */
 	const char *unix_path;
 	const struct outbound_tls *tls;	/* of an https candidate, or NULL */
+	bool proxy_header;		/* it wants a PROXY header */
 	const char *command;		/* bus candidate: event type, or NULL */
 	unsigned timeout_ms;
 	int unsafe_allowed;

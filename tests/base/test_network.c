@@ -5,6 +5,8 @@
 #include "base/attr.h"
 #include "base/network.h"
 
+#include <netinet/in.h>
+
 static struct network_address
 address(const char *text)
 {
@@ -96,6 +98,22 @@ START_TEST(has_one_text)
 }
 END_TEST
 
+START_TEST(knows_the_port)
+{
+	const struct sockaddr_in v4 = { .sin_family = AF_INET,
+					.sin_port = htons(443) };
+	const struct sockaddr_in6 v6 = { .sin6_family = AF_INET6,
+					 .sin6_port = htons(8443) };
+	struct sockaddr_storage ss = { .ss_family = AF_UNIX };
+
+	ck_assert_uint_eq(network_port_of_socket(&ss), 0);
+	memcpy(&ss, &v4, sizeof(v4));
+	ck_assert_uint_eq(network_port_of_socket(&ss), 443);
+	memcpy(&ss, &v6, sizeof(v6));
+	ck_assert_uint_eq(network_port_of_socket(&ss), 8443);
+}
+END_TEST
+
 TCase *
 network_tests(void)
 {
@@ -104,5 +122,6 @@ network_tests(void)
 	tcase_add_test(c, contains);
 	tcase_add_test(c, refuses);
 	tcase_add_test(c, has_one_text);
+	tcase_add_test(c, knows_the_port);
 	return c;
 }

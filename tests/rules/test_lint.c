@@ -73,6 +73,29 @@ START_TEST(unknown_host_is_a_warning)
 }
 END_TEST
 
+START_TEST(one_service_with_and_without_a_proxy_header)
+{
+	static const char text[] =
+		"{\"version\":1,\n\"targets\":{\"legacy\":{\"url\":"
+		"\"http://127.0.0.1:1\"},\n\"new\":{\"url\":"
+		"\"http://127.0.0.1:1\",\"proxy_protocol\":\"v2\"}},"
+		"\"default\":{\"stage\":\"migrated\",\"target\":\"new\"}}";
+	struct error err = { 0 };
+	struct rules *r = rules_load_text("t", text, sizeof(text) - 1, &err);
+	struct buf out = { 0 };
+
+	ck_assert_msg(r != NULL, "%s", err.text);
+	ck_assert_int_eq(r->legacy->proxy_protocol, RULES_PROXY_NONE);
+	ck_assert_uint_eq(rules_lint(r, &out), 1);
+	ck_assert_str_eq(buf_str(&out),
+			 "line 3: targets \"legacy\" and \"new\" are the "
+			 "same service, and only one has "
+			 "\"proxy_protocol\"\n");
+	buf_fini(&out);
+	rules_unref(&r);
+}
+END_TEST
+
 START_TEST(surprising_overlaps)
 {
 	lints("{" NEW "\"name\":\"a\",\"match\":{\"path\":\"/a/{x}\"}},\n"
@@ -157,6 +180,7 @@ fill(TCase *t)
 {
 	tcase_add_test(t, unused_target);
 	tcase_add_test(t, unknown_host_is_a_warning);
+	tcase_add_test(t, one_service_with_and_without_a_proxy_header);
 	tcase_add_test(t, surprising_overlaps);
 	tcase_add_test(t, nested_and_disjoint_rules_are_fine);
 	tcase_add_test(t, shadows_and_shares_that_do_nothing);
