@@ -44,7 +44,8 @@ breaker_admit(struct breaker *b, const struct rules_breaker *limits,
 	return ticket_of(b);
 }
 
-/* The slices between the newest one and now have seen nothing. */
+/* The slices between the newest one and now have seen nothing. After a reload
+ * slices may have another width: the newest one must not lie ahead. */
 static struct breaker_slice *
 slice_of(struct breaker *b, const struct rules_breaker *limits,
 	 uint64_t now_ms)
@@ -52,7 +53,8 @@ slice_of(struct breaker *b, const struct rules_breaker *limits,
 	uint64_t width = limits->window_ms / BREAKER_SLICES;
 	uint64_t now = now_ms / (width ? width : 1);
 
-	if (now > b->newest + BREAKER_SLICES) {
+	if (now > b->newest + BREAKER_SLICES ||
+	    b->newest > now + BREAKER_SLICES) {
 		memset(b->slices, 0, sizeof(b->slices));
 		b->newest = now;
 	}

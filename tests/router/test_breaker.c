@@ -183,6 +183,26 @@ START_TEST(what_began_before_a_change_changes_nothing)
 }
 END_TEST
 
+/* The numbers of the slices are smaller then, for years. */
+START_TEST(a_wider_window_slides_too)
+{
+	struct rules_breaker wide = limits;
+	struct breaker b = { 0 };
+	uint64_t at_ms = 10000000;
+
+	breaker_report(&b, &limits, at_ms,
+		       breaker_admit(&b, &limits, at_ms), BREAKER_FAILURE);
+	wide.window_ms *= 6;
+	for (unsigned i = 0; i < 20; i++) {
+		at_ms += 2 * wide.window_ms;
+		breaker_report(&b, &wide, at_ms,
+			       breaker_admit(&b, &wide, at_ms),
+			       BREAKER_FAILURE);
+		ck_assert_int_eq(b.state, BREAKER_CLOSED);
+	}
+}
+END_TEST
+
 static void
 fill(TCase *t)
 {
@@ -193,6 +213,7 @@ fill(TCase *t)
 	tcase_add_test(t, one_failed_trial_opens_again);
 	tcase_add_test(t, a_trial_that_vanishes_gives_its_place_back);
 	tcase_add_test(t, what_began_before_a_change_changes_nothing);
+	tcase_add_test(t, a_wider_window_slides_too);
 }
 
 int
