@@ -128,6 +128,17 @@ pool_release_idle(struct worker *w, struct gate *g)
 	}
 }
 
+/* From before there was a limit: nobody would know that they can be had. */
+static bool
+has_uncounted(const struct pool *p)
+{
+	const struct upstream *up = p->idle;
+
+	while (up && up->counted_idle)
+		up = up->idle_next;
+	return up && p->gate->max_connections;
+}
+
 void
 pool_retire(struct worker *w)
 {
@@ -142,6 +153,6 @@ pool_retire(struct worker *w)
 		for (k = 0; k < l->targets[i].count; k++)
 			l->targets[i].pools[k]->current = true;
 	for (p = w->pools; p; p = p->next)
-		if (!p->current)
+		if (!p->current || has_uncounted(p))
 			upstream_close_idle(p);
 }

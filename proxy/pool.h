@@ -45,7 +45,7 @@ int pool_pick(struct worker *w, const struct lease_target *t,
 /* pool_release_idle closes one idle connection of the gate's target. */
 void pool_release_idle(struct worker *w, struct gate *g);
 /* pool_retire closes what is idle at addresses that the newest lease does
- * not have. */
+ * not have, or from before it had a limit. */
 void pool_retire(struct worker *w);
 
 #endif
