@@ -143,6 +143,7 @@ give_up(struct exchange *ex, enum problem p)
 	ex->fell_back = true;
 	ex->retried = false;
 	ex->tried = 0;
+	ex->backlog_until_ms = 0;
 	counter_inc(COUNTER_FELL_BACK);
 	exchange_try_upstream(ex, fallback);
 	return FLOW_NEXT;
@@ -203,7 +204,9 @@ forward_expired(struct exchange *ex)
 		return step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
 	if (ex->backlogged)
 		return backlog_expired(ex);
-	if (!ex->queued)
+	/* Called in the same moment, it has no connection yet: nobody but
+	 * the queue was too slow. */
+	if (!ex->queued && !ex->called)
 		return forward_failed(ex, PROBLEM_TIMEOUT);
 	counter_inc(COUNTER_QUEUE_EXPIRED);
 	return give_up(ex, PROBLEM_QUEUE_TIMEOUT);
@@ -229,8 +232,9 @@ wait_for_connection(struct exchange *ex)
 		counter_inc(COUNTER_QUEUE_REFUSED);
 		return give_up(ex, PROBLEM_QUEUE_FULL);
 	}
-	if (again)
-		return FLOW_WAIT;	/* its deadline goes on */
+	/* Its deadline goes on, but for one that waited for a backlog. */
+	if (again && !ex->backlog_until_ms)
+		return FLOW_WAIT;
 	counter_inc(COUNTER_QUEUED);
 	exchange_deadline(ex, ex->target->queue_wait_ms);
 	return FLOW_WAIT;

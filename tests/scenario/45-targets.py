@@ -4,6 +4,7 @@ names, deadlines."""
 import os
 import queue
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -343,6 +344,55 @@ def line(case):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def called_too_late(case):
+    """A connection is free in the same moment in which the deadline of the
+    one that waits for it passes: that is not the server's failure."""
+    backends = [Backend(case), Backend(case)]
+    matapalo = run(case, {"legacy": {
+        "url": [b.url for b in backends], "max_connections": 1,
+        "breaker": {"requests": 1, "errors": "50%"},
+        "queue": {"max": 4, "wait": "500ms"}, "eject": {"after": 1}}})
+    for b in backends:
+        b.gate.clear()
+    first = in_background(fetch, matapalo.port, "GET", "/first")
+    wait_for(lambda: sum(b.requests for b in backends) == 1, "the first")
+    late = in_background(fetch, matapalo.port, "GET", "/late")
+    wait_for(lambda: queued(matapalo) == 1, "the second to wait")
+    matapalo.signal(signal.SIGSTOP)
+    for b in backends:
+        b.gate.set()
+    time.sleep(0.6)         # its deadline passes meanwhile
+    matapalo.signal(signal.SIGCONT)
+    case.equal(first.get(timeout=20).status, 200, "the first")
+    answer = late.get(timeout=20)
+    if answer.status != 200:
+        case.equal(answer.json()["code"], "upstream.queue_timeout", "late")
+    case.equal(set(states(matapalo).values()), {"up"}, "both addresses")
+    case.equal(target(matapalo.status())["breaker"], "closed", "the breaker")
+    case.equal(fetch(matapalo.port, "GET", "/next").status, 200, "the next")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def limited_later(case):
+    """A limit that comes by a reload: idle connections from before it do not
+    keep others waiting."""
+    backends = [Backend(case) for _ in range(3)]
+    legacy = {"url": [b.url for b in backends[:2]]}
+    text = {"version": 1, "targets": {"legacy": legacy}}
+    path = case.rules(text, "later.json")
+    matapalo = case.matapalo(rules=path)
+    for _ in range(4):
+        case.equal(fetch(matapalo.port, "GET", "/x").status, 200, "before")
+    case.equal(target(matapalo.status())["connections"], 2, "idle ones")
+    legacy.update({"url": [b.url for b in backends], "max_connections": 2,
+                   "queue": {"max": 4, "wait": "300ms"}})
+    case.rules(text, "later.json")
+    wait_for(lambda: len(states(matapalo)) == 3, "the reload")
+    for _ in range(6):
+        case.equal(fetch(matapalo.port, "GET", "/x").status, 200, "after")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def limit(case):
     """No more connections than allowed, over two workers; nobody starves."""
     backend, most = Backend(case), 3
@@ -577,7 +627,8 @@ def names(case):
 
 def targets(case):
     for part in (kill_one, half_at_most, health, health_over_tls, breaker,
-                 line, limit, deadlines, elsewhere, budget, backlog, unknown_name, names):
+                 line, called_too_late, limited_later, limit, deadlines,
+                 elsewhere, budget, backlog, unknown_name, names):
         begun = time.monotonic()
         try:
             part(case)
