@@ -208,11 +208,27 @@ listeners_close(struct worker *w)
 
 /* ---- loop ---- */
 
+/* A client may have been closed after it asked for another turn. */
+static void
+resume_forget_closed(struct worker *w)
+{
+	struct client **at = &w->resume, *c;
+
+	while ((c = *at) != NULL) {
+		if (c->closing)
+			*at = c->resume_next;
+		else
+			at = &c->resume_next;
+	}
+}
+
 static void
 dead_free(struct worker *w)
 {
 	struct io *io, *next;
 
+	if (w->dead)
+		resume_forget_closed(w);
 	for (io = w->dead; io; io = next) {
 		next = io->dead_next;
 		io->free_fn(io);

@@ -293,9 +293,63 @@ def desync(case):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def receive_all(s):
+    try:
+        while s.recv(1 << 20):
+            pass
+    except OSError:
+        pass
+
+
+def send_for_ever(s):
+    try:
+        while True:
+            s.sendall(b"x" * (1 << 20))
+    except OSError:
+        pass
+
+
+def both_ways(s):
+    threads = [threading.Thread(target=f, args=(s,), daemon=True)
+               for f in (receive_all, send_for_ever)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def reset_in_a_flood(case):
+    """A reset while as much as can be goes both ways: the caller asked for
+    another turn and is gone before it comes. Red under AddressSanitizer
+    after a few rounds, so long as the list of turns names who is freed."""
+    endless = "Content-Length: %d\r\n\r\n" % 10 ** 12
+
+    def flood(connection, _):
+        connection.send(b"HTTP/1.1 200 OK\r\n" + endless.encode())
+        for thread in both_ways(connection.socket):
+            thread.join()
+        return False
+
+    matapalo = case.matapalo(legacy=Upstream(case, flood).url)
+    ledger = Ledger(case, matapalo)
+    for i in range(12 * SCALE):
+        client = Client(matapalo.port)
+        client.send(("POST / HTTP/1.1\r\nHost: a\r\n" + endless).encode())
+        threads = both_ways(client.socket)
+        time.sleep(0.1 + i % 7 * 0.02)      # somewhere in the flood
+        # AF_UNSPEC: a reset now, whatever other threads do with the socket.
+        lib.LIBC.connect(client.socket.fileno(), bytes(16), 16)
+        for thread in threads:
+            thread.join(20)
+        client.close()
+        case.check(matapalo.alive(), "alive after reset %d" % i)
+    ledger.settle("after resets in floods")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def scenario(case):
     origin = case.origin("legacy")
     clients_vanish(case)
+    reset_in_a_flood(case)
     half_close(case, origin)
     large_heads(case, origin)
     pipelines(case, origin)
