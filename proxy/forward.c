@@ -149,12 +149,24 @@ forward_answer(struct exchange *ex)
 	return FLOW_NEXT;
 }
 
+/* Right behind the request there is nothing to read, and nothing is taken
+ * for it. With TLS bytes may be at hand while the socket is silent. */
+static bool
+answer_may_be_here(const struct exchange *ex)
+{
+	const struct io *io = &ex->upstream->io;
+
+	return ex->response_head || io->readable || io_is_tls(io);
+}
+
 static enum flow
 forward_read(struct exchange *ex)
 {
 	struct chunk *c;
 	size_t used;
 
+	if (!answer_may_be_here(ex))
+		return FLOW_WAIT;
 	if (response_room(ex))
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
 	c = ex->response_head;
