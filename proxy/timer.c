@@ -108,19 +108,18 @@ timer_run(struct timer_wheel *w, uint64_t now_ms)
 int
 timer_wait_ms(const struct timer_wheel *w, uint64_t now_ms)
 {
-	uint64_t i, due;
+	uint64_t i, due, used;
+	unsigned slot;
 
 	if (!w->armed)
 		return -1;
-	for (i = 1; i < TIMER_SLOTS; i++) {
-		unsigned slot = (unsigned)((w->tick + i) % TIMER_SLOTS);
-
-		if (w->used[slot / 64] == 0) {
-			i += 63 - slot % 64;
-			continue;
-		}
-		if (w->slots[slot])
+	for (i = 1; i < TIMER_SLOTS; i += 64 - slot % 64) {
+		slot = (unsigned)((w->tick + i) % TIMER_SLOTS);
+		used = w->used[slot / 64] >> (slot % 64);
+		if (used) {
+			i += (unsigned)__builtin_ctzll(used);
 			break;
+		}
 	}
 	due = (w->tick + i) * TIMER_TICK_MS;
 	return due > now_ms ? (int)(due - now_ms) : 0;
