@@ -2,6 +2,8 @@
 /* The table of field names: found by length and first letter. */
 #include "base/field.h"
 
+#include <string.h>
+
 #define KEY(length, first) ((length) << 8 | (first))
 
 static const struct {
@@ -29,12 +31,39 @@ candidate(struct span name)
 	return FIELD_OTHER;
 }
 
+/* Zero when `name` is `row` in any case: a letter of a row (0x40 is set) may
+ * differ in 0x20, all else in nothing. */
+static uint64_t
+difference(const char *name, const char *row)
+{
+	uint64_t a, b;
+
+	memcpy(&a, name, sizeof(a));
+	memcpy(&b, row, sizeof(b));
+	return (a ^ b) & ~((b & UINT64_C(0x4040404040404040)) >> 1);
+}
+
+/* Eight bytes at a time, the last eight once more; rows are in lower case. */
+static bool
+is_row(struct span name, struct span row)
+{
+	uint64_t found;
+	size_t i;
+
+	if (name.len < sizeof(found))
+		return span_equal_nocase(name, row);
+	found = difference(name.at + name.len - 8, row.at + name.len - 8);
+	for (i = 0; i + 8 < name.len; i += 8)
+		found |= difference(name.at + i, row.at + i);
+	return found == 0;
+}
+
 enum field
 field_of(struct span name)
 {
 	enum field f = name.len ? candidate(name) : FIELD_OTHER;
 
-	if (f == FIELD_OTHER || !span_equal_nocase(name, rows[f].name))
+	if (f == FIELD_OTHER || !is_row(name, rows[f].name))
 		return FIELD_OTHER;
 	return f;
 }

@@ -26,4 +26,16 @@ _Static_assert(FIELD_COUNT <= 64, "a set of fields is one word");
 enum field field_of(struct span name);
 enum field_class field_class(enum field f);
 
+/* field_hops is the set of class HOP, for those who look at every line. */
+static inline uint64_t
+field_hops(void)
+{
+	return 0
+#define FIELD(sym, length, first, name, class) \
+	| (uint64_t)(FIELD_##class == FIELD_HOP) << FIELD_##sym
+#include "base/fields.def"
+#undef FIELD
+	;
+}
+
 #endif

@@ -1,24 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Spans: trimming and lists. */
+/* Spans: lists of tokens. */
 #include "base/span.h"
-
-static bool
-is_ows(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
-struct span
-span_trim(struct span s)
-{
-	while (s.len > 0 && is_ows(s.at[0])) {
-		s.at++;
-		s.len--;
-	}
-	while (s.len > 0 && is_ows(s.at[s.len - 1]))
-		s.len--;
-	return s;
-}
 
 /* Quotes are not special on purpose: in a list of tokens a stray quote must
  * not hide the elements after it (`Connection: ", close`). */

@@ -49,8 +49,25 @@ span_is_nocase(struct span a, const char *s)
 	return span_equal_nocase(a, span_of(s));
 }
 
+static inline bool
+span_is_ows(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 /* span_trim drops spaces and tabs at both ends (OWS, RFC 9110 5.6.3). */
-struct span span_trim(struct span s);
+static inline struct span
+span_trim(struct span s)
+{
+	while (s.len > 0 && span_is_ows(s.at[0])) {
+		s.at++;
+		s.len--;
+	}
+	while (s.len > 0 && span_is_ows(s.at[s.len - 1]))
+		s.len--;
+	return s;
+}
+
 /* span_next_token cuts the next element off a comma-separated list
  * (RFC 9110 5.6.1): empty elements are skipped; false at the end. */
 bool span_next_token(struct span *list, struct span *token);
