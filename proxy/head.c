@@ -45,7 +45,7 @@ field_goes_on(const struct parse *p, size_t i, const struct keep *k)
 {
 	enum field known = (enum field)p->known[i];
 
-	if (k->withheld & FIELD_BIT(known) || field_class(known) == FIELD_HOP)
+	if (FIELD_BIT(known) & (k->withheld | field_hops()))
 		return false;
 	if (k->of == KEEP_REQUEST && known == FIELD_OTHER &&
 	    forwarded_is_ours(p->fields[i].name, k->chain))
