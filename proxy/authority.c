@@ -11,11 +11,12 @@
 #define AUTHORITY_MAX 255
 #define PORT_MAX 65535
 
-/* Letters and digits almost always: the list is the slow path. */
+/* Letters, digits and dots almost always: the list is the slow path. */
 static bool
 is_name_char(unsigned char c)
 {
-	return isalnum(c) || (c && strchr("-._~!$&'()*+,;=", c));
+	return (c | 0x20u) - 'a' < 26u || c - (unsigned)'0' < 10u ||
+	       c == '.' || (c && strchr("-_~!$&'()*+,;=", c));
 }
 
 static bool

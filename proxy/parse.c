@@ -76,8 +76,10 @@ on_name(llhttp_t *ll, const char *at, size_t n)
 			p->overflow = true;
 			return -1;
 		}
-		p->fields[p->field_count++] = (struct message_field){ 0 };
+		p->fields[p->field_count++] =
+			(struct message_field){ { at, n }, { NULL, 0 } };
 		p->in_value = false;
+		return 0;
 	}
 	span_extend(p, &p->fields[p->field_count - 1].name, at, n);
 	return 0;
