@@ -40,7 +40,10 @@ END_TEST
 START_TEST(other_names_are_other)
 {
 	static const char *const table[] = { "", "x", "HOSU", "X-Host",
-					     "\xc8ost", "(ost" };
+					     "\xc8ost", "(ost",
+					     "content\rlength",
+					     "keep\ralive",
+					     "http\x12-settings" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		ck_assert_int_eq(field_of(span_of(table[i])), FIELD_OTHER);
