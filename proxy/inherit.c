@@ -38,8 +38,12 @@ add(struct inherit *in, int fd, struct span name)
 			 "stream socket: not used", fd);
 		return;
 	}
-	if (in->count == INHERIT_MAX || name.len >= sizeof(s->name))
+	if (in->count == INHERIT_MAX || name.len >= sizeof(s->name)) {
+		log_warn("run.inherited", "descriptor %d is one too many, or "
+			 "its name is longer than %zu bytes: not used", fd,
+			 sizeof(s->name) - 1);
 		return;
+	}
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	s->fd = fd;

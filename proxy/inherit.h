@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 
-#define INHERIT_MAX 256
+#define INHERIT_MAX 4096	/* each of 64 addresses for 64 workers */
 #define INHERIT_NAME_MAX 64
 #define INHERIT_VARIABLE "MATAPALO_INHERITED_SOCKETS"
 /* The name of a socket that matapalo itself has bound for a listen address.

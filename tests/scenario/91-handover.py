@@ -286,6 +286,16 @@ def late_failure(case, origin):
     end(case, matapalo, pid)
 
 
+def many_sockets(case, origin):
+    """More sockets than most have: none is forgotten."""
+    matapalo = case.matapalo(legacy=origin.url, workers=64,
+                             args=["--listen", "127.0.0.1:0"] * 4)
+    listen = matapalo.info["listen"]
+    pid = hand_over(case, matapalo, matapalo.pid)
+    case.equal(matapalo.info["listen"], listen, "5 addresses, 320 sockets")
+    end(case, matapalo, pid)
+
+
 def new_one_fails(case, origin):
     """One that cannot start leaves the old one as it was; so does one that
     cannot be started."""
@@ -386,6 +396,7 @@ def scenario(case):
     what_still_runs(case, origin)
     unix_socket(case, origin)
     worker_counts(case, origin)
+    many_sockets(case, origin)
     new_one_fails(case, origin)
     half_prepared(case, origin)
     late_failure(case, origin)
