@@ -279,6 +279,7 @@ start_again(struct run *r)
 {
 	struct error err = { 0 };
 
+	handover_cancel(r);	/* it lives, but says nothing */
 	if (handover_start(r, OWN_IMAGE, &err)) {
 		log_error("run.handover-failed", "%s", err.text);
 		return HANDOVER_FAILED;
@@ -296,8 +297,12 @@ handover_finish(struct run *r, int signals)
 	uint64_t end_ms = now + r->settings->drain_ms;
 
 	stop_accepting(r);
-	(void)wait_workers(r, signals, &r->proxy.workers_idle,
-			   now + r->settings->handover_ms);
+	if (!wait_workers(r, signals, &r->proxy.workers_idle,
+			  now + r->settings->handover_ms)) {
+		handover_cancel(r);
+		atomic_store(&r->proxy.handing_over, false);
+		return HANDOVER_STOPPED;
+	}
 	release_journal(r);
 	say(r->handover.socket, HANDOVER_GO);
 	if (handover_hear(r, HANDOVER_SERVING, SERVING_MS) != HANDOVER_WORD &&

@@ -42,7 +42,9 @@ enum handover_heard handover_hear(struct run *r, enum handover_word word,
 /* handover_cancel ends a child that is not needed any more. */
 void handover_cancel(struct run *r);
 /* handover_finish is the old process's way out, after READY. Returns its
- * exit status; the caller stops what is left. */
+ * exit status; the caller stops what is left. HANDOVER_STOPPED: it was told to
+ * stop while it still had all in hand; the new one is gone. */
+#define HANDOVER_STOPPED (-1)
 int handover_finish(struct run *r, int signals);
 
 /* ---- the new process's side ---- */

@@ -545,9 +545,13 @@ announce(struct run *r)
 static int
 run_serve(struct run *r, int signals)
 {
+	int status = HANDOVER_STOPPED;
+
 	announce(r);
 	if (serve(r, signals) == SERVE_HANDOVER)
-		return handover_finish(r, signals);
+		status = handover_finish(r, signals);
+	if (status != HANDOVER_STOPPED)
+		return status;
 	drain(r, signals);
 	console_remove_run_file(r->data);
 	return EXIT_SUCCESS;

@@ -162,6 +162,25 @@ def what_still_runs(case, origin):
     case.equal(rows[0][0], 3, "events of all but the long one")
 
 
+def stopped_meanwhile(case, origin):
+    """SIGTERM while open requests are waited for: nobody serves, and what
+    was accepted is finished."""
+    matapalo = case.matapalo(legacy=origin.url, args=["--handover", "20s"])
+    with Client(matapalo.port) as client:
+        client.send(make_request("GET", "/slow-head/1500"))
+        lib.wait_for(lambda: matapalo.metrics()[
+            "matapalo_upstream_connections_open"] >= 1, "the request")
+        matapalo.signal(signal.SIGUSR2)
+        lib.wait_for(lambda: not matapalo._ready(), "the new one's READY")
+        case.equal(matapalo.stop(), 0, "exit status")
+        case.equal(client.read().status, 200, "what was accepted")
+    case.check(not run_info(matapalo.data), "run.json is removed")
+    with socket.socket() as s:
+        case.check(s.connect_ex(("127.0.0.1", matapalo.port)) != 0,
+                   "nobody listens any more")
+    case.equal(len(matapalo.exchanges()), 1, "its event")
+
+
 def unix_socket(case, origin):
     path = case.path("front.sock")
     matapalo = Matapalo(case, case.unique("matapalo"), [
@@ -394,6 +413,7 @@ def scenario(case):
     port_in_use(case, origin)
     under_load(case, origin)
     what_still_runs(case, origin)
+    stopped_meanwhile(case, origin)
     unix_socket(case, origin)
     worker_counts(case, origin)
     many_sockets(case, origin)
