@@ -194,13 +194,25 @@ backlog_expired(struct exchange *ex)
 	return give_up(ex, PROBLEM_BACKLOG);
 }
 
+/* The client keeps its body back until the upstream says 100. */
+static bool
+awaits_continue(const struct exchange *ex)
+{
+	return ex->expects_continue && ex->upload.true_bytes == 0;
+}
+
+static bool
+client_stalls(const struct exchange *ex)
+{
+	return ex->upstream && !ex->upstream->connecting &&
+	       !ex->upload.done && !out_pending(&ex->to_upstream) &&
+	       !awaits_continue(ex);
+}
+
 enum flow
 forward_expired(struct exchange *ex)
 {
-	bool client_stalls = ex->upstream && !ex->upstream->connecting &&
-			     !ex->upload.done && !out_pending(&ex->to_upstream);
-
-	if (client_stalls)
+	if (client_stalls(ex))
 		return step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
 	if (ex->backlogged)
 		return backlog_expired(ex);

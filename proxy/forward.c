@@ -93,7 +93,8 @@ response_room(struct exchange *ex)
 		parse_init_response(&ex->response, &ex->arena);
 		return ex->response_head ? 0 : -1;
 	}
-	if (chunk_room(old))
+	/* What is there may be the end of it: parsed first. */
+	if (chunk_room(old) || old->at < old->end)
 		return 0;
 	big = old->size == CHUNK_SMALL_BYTES ?
 		chunk_take(pool, CHUNK_LARGE_BYTES) : NULL;
@@ -116,6 +117,8 @@ forward_interim(struct exchange *ex)
 		return tunnel_begin(ex);
 	if (head_forward_interim(ex))
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
+	if (ex->response.ll.status_code == 100)
+		ex->expects_continue = false;
 	(void)out_flush(&ex->client->io, &ex->to_client);
 	parse_init_response(&ex->response, &ex->arena);
 	return FLOW_NEXT;

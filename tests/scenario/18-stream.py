@@ -216,6 +216,45 @@ def expectations(case):
             case.check(client.is_closed(), "closed")
 
 
+def silent_server(connection):
+    head = connection.until(b"\r\n\r\n")
+    if b"/told" in head:
+        connection.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    connection.until(b"never")
+
+
+def nobody_says_go_on(case):
+    """Who does not answer an expectation is late, not who obeys it."""
+    settings = {"url": Peer(case, silent_server).url,
+                "timeout": {"idle": "300ms"}}
+    matapalo = case.matapalo(rules=case.rules(
+        {"version": 1, "targets": {"legacy": settings}}, "silent.json"))
+    for path, status in ((b"/", 504), (b"/told", 408)):
+        with Client(matapalo.port) as client:
+            client.send(ask(path))
+            case.equal(client.read().status, status, "who was late")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def long_interim(case):
+    """An interim head larger than a buffer, and all the rest behind it."""
+    body = pattern(200000)
+
+    def server(connection):
+        read_message(connection)
+        connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: <%s>\r\n\r\n"
+                        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                        % (b"a" * 20000, len(body), body))
+        return True
+
+    matapalo = case.matapalo(legacy=Peer(case, server).url)
+    for _ in range(5):
+        answer = fetch(matapalo.port, "GET", "/")
+        case.equal((answer.status, answer.body == body), (200, True),
+                   "behind a long interim head")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def failed_commit(case):
     """A 100 was sent, then the end of the answer cannot be recorded: the
     client is told so by a 503 and not by a closed connection."""
@@ -429,6 +468,8 @@ def scenario(case):
     reset_behind_answer(case)
     full_duplex(case)
     expectations(case)
+    nobody_says_go_on(case)
+    long_interim(case)
     failed_commit(case)
     cut_answers(case)
     mixed_order(case, origin)
