@@ -14,6 +14,7 @@
 #include "proxy/pool.h"
 #include "proxy/worker.h"
 
+#define STREAK_MAX 8u		/* then others that wait have a turn */
 #define RETRY 1000u		/* one, in thousandths */
 #define RETRIES_PER_S 10u	/* of the process, whatever it has earned */
 #define RETRIES_SAVED 100u	/* of the process, at most */
@@ -86,10 +87,20 @@ gate_freed(struct gate *g)
 	atomic_fetch_sub(&g->target->open, 1);
 	if (atomic_load(&g->target->waiting) == 0)
 		return;
-	if (g->first)
+	if (g->first && !gate_shares(g)) {
 		gate_call(g);
-	else
+	} else {
+		g->streak = 0;
 		poke_waiting(g);
+	}
+}
+
+bool
+gate_shares(struct gate *g)
+{
+	uint64_t others = atomic_load(&g->target->waiting) & ~bit_of(g);
+
+	return others && g->streak >= STREAK_MAX;
 }
 
 void
@@ -186,6 +197,7 @@ gate_call(struct gate *g)
 	if (!ex)
 		return;
 	queue_remove(g, ex);
+	g->streak++;
 	ex->called = true;
 	client_resume_later(ex->client);
 }
@@ -221,6 +233,9 @@ gate_look(struct worker *w, struct mail *m)
 	n = atomic_load(&g->target->queued);
 	while (n-- > 0 && g->idle && gate_is_wanted_elsewhere(g))
 		pool_release_idle(w, g);
+	/* Whoever was meant has left: the next worker hears of it. */
+	if (free_now(g) > g->idle && gate_is_wanted_elsewhere(g))
+		poke_waiting(g);
 }
 
 /* ---- retries ---- */

@@ -26,6 +26,7 @@ struct gate {
 	uint64_t credit;		/* thousandths of a retry */
 	uint64_t refilled_ms;
 	unsigned idle;			/* connections of a limited target */
+	unsigned streak;		/* calls while others waited, too */
 	/* any thread */
 	_Atomic(struct worker *) worker;	/* NULL: not begun */
 	struct mail mail;
@@ -45,6 +46,9 @@ void gate_freed(struct gate *g);
  * idle. gate_is_wanted_elsewhere: another worker waits for one, none here. */
 void gate_idle(struct gate *g, int by);
 bool gate_is_wanted_elsewhere(const struct gate *g);
+/* gate_shares: both wait; is it another worker's turn? Else one that never
+ * had a connection would wait for the end of this worker's queue. */
+bool gate_shares(struct gate *g);
 /* gate_call wakes the first that waits here for what just became free. */
 void gate_call(struct gate *g);
 

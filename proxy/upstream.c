@@ -239,9 +239,9 @@ offer_idle(struct upstream *up)
 		return;
 	up->counted_idle = true;
 	gate_idle(g, 1);
-	if (gate_has_queue(g)) {
+	if (gate_has_queue(g) && !gate_shares(g)) {
 		gate_call(g);
-	} else if (gate_is_wanted_elsewhere(g)) {
+	} else if (gate_has_queue(g) || gate_is_wanted_elsewhere(g)) {
 		idle_remove(up);
 		upstream_close(up);
 	}

@@ -416,6 +416,22 @@ def limit(case):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def turns(case):
+    """One connection, two workers that both have a queue all the time: the
+    one that has the connection lets go of it now and then."""
+    backend = Backend(case)
+    backend.work_s = 0.01
+    matapalo = run(case, {"legacy": {
+        "url": backend.url, "max_connections": 1,
+        "queue": {"max": 1000, "wait": "1500ms"}}}, workers=2)
+    load = Load(matapalo.port, 12, "/x")
+    time.sleep(2.5)         # longer than anybody may wait
+    seen = load.stop()
+    case.equal(list(seen), [200], "what callers saw: %r" % seen)
+    case.equal(backend.most, 1, "requests at a time")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def deadlines(case):
     """connect, head, idle and total, each within a tenth."""
     def silent(connection):
@@ -627,8 +643,9 @@ def names(case):
 
 def targets(case):
     for part in (kill_one, half_at_most, health, health_over_tls, breaker,
-                 line, called_too_late, limited_later, limit, deadlines,
-                 elsewhere, budget, backlog, unknown_name, names):
+                 line, called_too_late, limited_later, limit, turns,
+                 deadlines, elsewhere, budget, backlog, unknown_name,
+                 names):
         begun = time.monotonic()
         try:
             part(case)
