@@ -183,6 +183,7 @@ write_request(struct json *j, const struct encode_secrets *how,
 	write_target(j, how, q->target);
 	write_span(j, "host", q->host);
 	write_span(j, "client", q->client);
+	write_span(j, "proto", r->proto);
 	json_key(j, "headers");
 	encode_headers(j, how, q->fields);
 	encode_body(j, how, q->fields, &r->request_body,

@@ -52,6 +52,7 @@ struct bus_record {
 	struct message_fields response;
 	struct bus_body response_body;
 	struct span rule, stage, target, upstream, path_template;
+	struct span proto;		/* of the client's hop, or "" */
 	struct span command;		/* COMMAND: event type */
 	struct span error;		/* why matapalo answered, or "" */
 	struct span traceparent, tracestate;

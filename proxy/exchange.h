@@ -76,6 +76,7 @@ struct exchange {
 	struct capture upload_capture;
 	struct hop hop;
 	bool keep_alive, expects_continue;
+	bool secure;			/* the client's own hop has TLS */
 	bool upload_slow;		/* below the least rate */
 	uint64_t pace_ms, pace_bytes;	/* start of the window, or 0 */
 	bool upload_replayable;		/* all of it is still at hand: */
@@ -167,6 +168,8 @@ void exchange_leave_target(struct exchange *ex);
 int head_forward_request(struct exchange *ex);
 int head_forward_response(struct exchange *ex);
 int head_forward_interim(struct exchange *ex);	/* 1xx */
+/* head_is_secure: has the client asked over TLS, as far as is known? */
+bool head_is_secure(const struct exchange *ex);
 /* head_keeps_client: may another request follow on this connection? */
 bool head_keeps_client(const struct exchange *ex);
 

@@ -284,6 +284,16 @@ put_x(const struct forwarded *f, const struct told *t, struct writer *w)
 	}
 }
 
+struct span
+forwarded_proto(const struct forwarded *f)
+{
+	struct told t = { 0 };
+
+	if (f->chain)
+		t = told_by_peer(f);
+	return t.proto.len ? t.proto : f->proto;
+}
+
 size_t
 forwarded_size(const struct forwarded *f)
 {

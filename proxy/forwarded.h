@@ -63,6 +63,8 @@ forwarded_read(const struct forwarded_trust *t, struct message_fields fields,
 /* forwarded_client lends the address of the client, `peer` without a chain. */
 struct span forwarded_client(const struct forwarded_chain *chain,
 			     struct span peer);
+/* forwarded_proto lends the scheme of the client's own hop. */
+struct span forwarded_proto(const struct forwarded *f);
 /* forwarded_size: how much forwarded_put writes at most. */
 size_t forwarded_size(const struct forwarded *f);
 void forwarded_put(const struct forwarded *f, struct writer *w);

@@ -127,6 +127,17 @@ forwarded_of(const struct exchange *ex)
 	};
 }
 
+bool
+head_is_secure(const struct exchange *ex)
+{
+	struct forwarded told;
+
+	if (!ex->chain)
+		return (ex->client->listen_flags & LISTEN_TLS) != 0;
+	told = forwarded_of(ex);
+	return span_is_nocase(forwarded_proto(&told), "https");
+}
+
 static void
 put_via(const struct exchange *ex, struct writer *w)
 {

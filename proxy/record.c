@@ -286,6 +286,7 @@ copy_route(struct bus_record *r, struct flat *flat,
 			flat, span_of(ex->pool->endpoint->address.text));
 	if (d->shadow && ex->status != 101)	/* no copy of a tunnel */
 		r->shadow = span_of(d->shadow->name);
+	r->proto = ex->secure ? SPAN_LITERAL("https") : SPAN_LITERAL("http");
 	r->redact = &ex->lease->rules->redact;
 	r->strict = d->strict;
 }

@@ -217,7 +217,8 @@ plan_target(struct shadow_rule *out, const struct rules_target *t)
 
 static void
 plan_rule(struct shadow_rule *out, const struct rules_rule *u,
-	  const struct rules_target *candidate, struct outbound_tls *tls)
+	  const struct rules_target *candidate, struct outbound_tls *tls,
+	  struct span tls_header)
 {
 	const struct rules_compare *c = &u->compare;
 
@@ -234,6 +235,7 @@ plan_rule(struct shadow_rule *out, const struct rules_rule *u,
 		.unordered_count = c->unordered_count,
 	};
 	plan_target(out, candidate);
+	out->tls_header = tls_header;
 	if (candidate->tls)
 		out->tls = plan_tls(&tls[candidate->index], candidate->tls);
 }
@@ -259,7 +261,7 @@ publish_shadow(struct run *r, struct rules *rules)
 
 		if (u->shadow)
 			plan_rule(&m->list[plan.count++], u, u->shadow,
-				  m->tls);
+				  m->tls, r->proxy.tls_client_header);
 	}
 	plan.rules = m->list;
 	plan.redact = &rules->redact;

@@ -213,6 +213,7 @@ view_client(struct exchange *ex)
 			return -1;
 	}
 	ex->view.client = forwarded_client(ex->chain, peer);
+	ex->secure = head_is_secure(ex);
 	return 0;
 }
 

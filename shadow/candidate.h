@@ -15,6 +15,7 @@ struct shadow_copy {
 	struct outbound_request request;
 	struct buf url;
 	struct message_field *fields;
+	struct buf forwarded;
 	char traceparent[SHADOW_TRACEPARENT_SIZE];
 };
 

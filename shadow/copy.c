@@ -2,6 +2,7 @@
 /* What an HTTP candidate gets: a marked copy of the recorded request. */
 #include "shadow/candidate.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 #define TIMEOUT_DEFAULT_MS 10000u
@@ -9,7 +10,7 @@
 /* More than this beyond the legacy's answer is a failure, not a difference
  * worth its memory. */
 #define BODY_SLACK_BYTES (1u << 20)
-#define OWN_FIELDS 4
+#define OWN_FIELDS 9
 
 unsigned
 shadow_rule_timeout_ms(const struct shadow_rule *rule)
@@ -56,17 +57,43 @@ write_url(struct buf *url, const char *base, const char *target,
 	return url->failed ? error_set(err, "no memory for a URL") : 0;
 }
 
+/* An underscore counts as a hyphen, as it does behind CGI. */
 static bool
-is_ours(struct span name)
+name_begins(struct span name, struct span with)
 {
-	static const char *const ours[] = { "matapalo-shadow", "traceparent",
-					    "tracestate",
-					    "x-correlation-id" };
+	if (with.len == 0 || name.len < with.len)
+		return false;
+	for (size_t i = 0; i < with.len; i++) {
+		char a = name.at[i] == '_' ? '-' : name.at[i];
+		char b = with.at[i] == '_' ? '-' : with.at[i];
+
+		if (tolower((unsigned char)a) != tolower((unsigned char)b))
+			return false;
+	}
+	return true;
+}
+
+static bool
+name_is(struct span name, struct span wanted)
+{
+	return name.len == wanted.len && name_begins(name, wanted);
+}
+
+/* What the live upstream was told of the caller is ours to say; a caller's
+ * own word on it reaches the candidate as little as the legacy. */
+static bool
+is_ours(struct span name, const struct shadow_rule *rule)
+{
+	static const char *const ours[] = {
+		"matapalo-shadow", "matapalo-exchange", "traceparent",
+		"tracestate", "x-correlation-id", "forwarded", "x-real-ip",
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-		if (span_is_nocase(name, ours[i]))
+		if (name_is(name, span_of(ours[i])))
 			return true;
-	return false;
+	return name_begins(name, SPAN_LITERAL("x-forwarded")) ||
+	       name_is(name, rule->tls_header);
 }
 
 static void
@@ -77,8 +104,47 @@ add_field(struct shadow_copy *c, const char *name, struct span value)
 	c->fields[i] = (struct message_field){ span_of(name), value };
 }
 
+/* RFC 7239 4, 6: what has a colon is quoted, IPv6 in brackets too. */
+static void
+write_forwarded(struct buf *b, const struct shadow_exchange *x)
+{
+	bool v6 = strchr(x->client, ':') != NULL;
+
+	buf_adds(b, v6 ? "for=\"[" : "for=");
+	buf_adds(b, x->client);
+	buf_adds(b, v6 ? "]\"" : "");
+	if (*x->host)
+		buf_printf(b, ";host=\"%s\"", x->host);
+	if (*x->proto)
+		buf_printf(b, ";proto=%s", x->proto);
+}
+
+/* As the live request carried it, but that the proxies between the client
+ * and us are not in the record. */
 static int
-copy_fields(struct shadow_copy *c, const struct shadow_exchange *x)
+add_forwarded(struct shadow_copy *c, const struct shadow_exchange *x)
+{
+	struct message_fields caller = shadow_side_fields(&x->request);
+
+	if (!*x->client)
+		return 0;
+	write_forwarded(&c->forwarded, x);
+	if (c->forwarded.failed)
+		return -1;
+	add_field(c, "X-Forwarded-For", span_of(x->client));
+	if (*x->proto)
+		add_field(c, "X-Forwarded-Proto", span_of(x->proto));
+	if (*x->host)
+		add_field(c, "X-Forwarded-Host", span_of(x->host));
+	if (message_find(caller, "x-real-ip"))
+		add_field(c, "X-Real-IP", span_of(x->client));
+	add_field(c, "Forwarded", buf_span(&c->forwarded));
+	return 0;
+}
+
+static int
+copy_fields(struct shadow_copy *c, const struct shadow_exchange *x,
+	    const struct shadow_rule *rule)
 {
 	const struct shadow_side *side = &x->request;
 	bool same_trace;
@@ -89,7 +155,7 @@ copy_fields(struct shadow_copy *c, const struct shadow_exchange *x)
 		return -1;
 	c->request.fields.at = c->fields;
 	for (size_t i = 0; i < side->field_count; i++)
-		if (!is_ours(side->fields[i].name))
+		if (!is_ours(side->fields[i].name, rule))
 			c->fields[c->request.fields.count++] =
 				side->fields[i];
 	same_trace = shadow_trace_child(x->traceparent, c->traceparent);
@@ -98,7 +164,7 @@ copy_fields(struct shadow_copy *c, const struct shadow_exchange *x)
 	add_field(c, "traceparent", span_of(c->traceparent));
 	if (same_trace && x->tracestate)
 		add_field(c, "tracestate", span_of(x->tracestate));
-	return 0;
+	return add_forwarded(c, x);
 }
 
 int
@@ -111,7 +177,7 @@ shadow_copy_init(struct shadow_copy *c, const struct shadow_exchange *x,
 					       : rule->url,
 		      x->target, err) != 0)
 		return -1;
-	if (copy_fields(c, x) != 0)
+	if (copy_fields(c, x, rule) != 0)
 		return error_set(err, "no memory for header fields");
 	c->request.url = c->url.data;
 	c->request.unix_path = rule->unix_path;
@@ -129,6 +195,7 @@ void
 shadow_copy_fini(struct shadow_copy *c)
 {
 	buf_fini(&c->url);
+	buf_fini(&c->forwarded);
 	free(c->fields);
 	memset(c, 0, sizeof(*c));
 }

@@ -104,6 +104,8 @@ read_data(struct shadow_exchange *x, struct error *err)
 	x->method = text_at(x->tree, "/request/method");
 	x->target = text_at(x->tree, "/request/target");
 	x->host = text_at(x->tree, "/request/host");
+	x->client = text_at(x->tree, "/request/client");
+	x->proto = text_at(x->tree, "/request/proto");
 	x->rule = text_at(x->tree, "/route/rule");
 	x->path = text_at(x->tree, "/route/path");
 	x->status = (int)payload_int(payload_member(response, "status"), 0);

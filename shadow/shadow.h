@@ -22,6 +22,7 @@ struct shadow_rule {
 	const char *unix_path;
 	const struct outbound_tls *tls;	/* of an https candidate, or NULL */
 	bool proxy_header;		/* it wants a PROXY header */
+	struct span tls_header;		/* the field of --tls-client-header */
 	const char *command;		/* bus candidate: event type, or NULL */
 	unsigned timeout_ms;
 	int unsafe_allowed;

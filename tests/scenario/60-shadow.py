@@ -62,7 +62,9 @@ def call_all(case, port, prefix, fields=()):
 
 def same(case, matapalo, candidate):
     secret = [("Authorization", "Bearer canary-1"),
-              ("Cookie", "sid=canary-2")]
+              ("Cookie", "sid=canary-2"),
+              ("X-Forwarded-For", "6.6.6.6"), ("Forwarded", "for=6.6.6.6"),
+              ("X-Forwarded-Prefix", "/6.6.6.6")]
     call_all(case, matapalo.port, "/same", secret)
     found = await_samples(matapalo, "same", CALLS)
     case.equal((found["samples"], found["match_rate"]), (CALLS, 1),
@@ -76,6 +78,9 @@ def same(case, matapalo, candidate):
         case.check("matapalo-shadow" in lower, "copies are marked")
         case.check("canary" not in json.dumps(lower),
                    "secrets stay at home")
+        case.check("6.6.6.6" not in json.dumps(lower), "a stranger's word")
+        case.equal((lower["x-forwarded-for"], lower["x-forwarded-proto"]),
+                   ("127.0.0.1", "http"), "who called")
 
 
 def planted(case, matapalo):

@@ -123,6 +123,62 @@ START_TEST(is_marked_and_traced)
 }
 END_TEST
 
+/* What a stranger says of itself ends here; what we know of it goes on. */
+START_TEST(tells_who_called_in_our_own_words)
+{
+	static const struct {
+		const char *request;
+		const char *address, *proto, *forwarded;	/* NULL: none */
+	} rows[] = {
+		{ "\"client\":\"192.0.2.7\",\"proto\":\"https\"", "192.0.2.7",
+		  "https", "for=192.0.2.7;host=\"shop\";proto=https" },
+		{ "\"client\":\"2001:db8::7\",\"proto\":\"http\"",
+		  "2001:db8::7", "http",
+		  "for=\"[2001:db8::7]\";host=\"shop\";proto=http" },
+		{ "\"client\":\"unknown\"", "unknown", NULL,
+		  "for=unknown;host=\"shop\"" },
+		{ "\"x\":1", NULL, NULL, NULL },
+	};
+	static const char *const names[] = {
+		"x-forwarded-for", "x-forwarded-proto", "forwarded",
+		"x-real-ip",
+	};
+	const char *values[] = { rows[_i].address, rows[_i].proto,
+				 rows[_i].forwarded, rows[_i].address };
+	const struct shadow_rule rule = {
+		.name = "r", .target = "c", .url = "http://c",
+		.tls_header = SPAN_LITERAL("X-Client-Cert"),
+	};
+	char request[600];
+	struct shadow_exchange *x;
+	struct shadow_copy c;
+
+	snprintf(request, sizeof(request), ",%s,\"headers\":{"
+		 "\"x-forwarded-for\":[\"6.6.6.6\",\"6.6.6.7\"],"
+		 "\"X_Forwarded_For\":\"6.6.6.6\",\"x-forwarded-proto\":"
+		 "\"evil\",\"x-forwarded-prefix\":\"/evil\",\"x-real-ip\":"
+		 "\"6.6.6.6\",\"forwarded\":\"for=6.6.6.6\","
+		 "\"matapalo-exchange\":\"6\",\"x-client_cert\":\"6\","
+		 "\"x-forward\":\"theirs\"}", rows[_i].request);
+	x = exchange("/a", request);
+	ck_assert_int_eq(shadow_copy_init(&c, x, &rule, NULL), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		ck_assert_uint_eq(count_of(&c, names[i]), values[i] != NULL);
+		if (values[i])
+			ck_assert(span_is(message_find(c.request.fields,
+						       names[i])->value,
+					  values[i]));
+	}
+	ck_assert_uint_eq(count_of(&c, "x_forwarded_for"), 0);
+	ck_assert_uint_eq(count_of(&c, "x-forwarded-prefix"), 0);
+	ck_assert_uint_eq(count_of(&c, "matapalo-exchange"), 0);
+	ck_assert_uint_eq(count_of(&c, "x-client_cert"), 0);
+	ck_assert_uint_eq(count_of(&c, "x-forward"), 1);
+	shadow_copy_fini(&c);
+	shadow_exchange_free(&x);
+}
+END_TEST
+
 START_TEST(state_of_an_invalid_trace_is_dropped)
 {
 	const struct shadow_rule rule = { .name = "r", .target = "c",
@@ -182,6 +238,7 @@ case_copy(void)
 			    ARRAY_SIZE(urls));
 	tcase_add_test(t, a_socket_takes_the_place_of_the_authority);
 	tcase_add_test(t, is_marked_and_traced);
+	tcase_add_loop_test(t, tells_who_called_in_our_own_words, 0, 4);
 	tcase_add_test(t, state_of_an_invalid_trace_is_dropped);
 	tcase_add_test(t, commands_are_events_with_a_waiting_pair);
 	return t;
