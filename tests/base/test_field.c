@@ -28,7 +28,8 @@ START_TEST(every_row_is_found_in_any_case)
 		upper[k] = (char)toupper((unsigned char)rows[i].name[k]);
 	snprintf(longer, sizeof(longer), "%sx", rows[i].name);
 	snprintf(other, sizeof(other), "%s", rows[i].name);
-	other[k - 1] = '-';
+	ck_assert_uint_gt(k, 0);
+	other[k > 0 ? k - 1 : 0] = '-';
 	ck_assert_int_eq(field_of(span_of(rows[i].name)), rows[i].field);
 	ck_assert_int_eq(field_of(span_of(upper)), rows[i].field);
 	ck_assert_int_eq(field_of(span_of(longer)), FIELD_OTHER);
