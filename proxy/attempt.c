@@ -276,6 +276,8 @@ take_connection(struct exchange *ex)
 		return wait_for_connection(ex);
 	case UPSTREAM_BACKLOG:
 		return wait_for_backlog(ex);
+	case UPSTREAM_SHORT:
+		return give_up(ex, PROBLEM_OVERLOAD);
 	case UPSTREAM_FAILED:
 		break;
 	}

@@ -96,7 +96,25 @@ upstream_init(struct upstream *up, struct worker *w, struct pool *pool)
 			 pool->proxy_protocol != RULES_PROXY_NONE;
 }
 
-/* A Unix socket whose backlog is full says EAGAIN, and no event follows. */
+/* What this side has run out of says nothing about the other. */
+static enum upstream_got
+why_not_connected(const struct sockaddr *sa)
+{
+	switch (errno) {
+	case EAGAIN:	/* a full backlog, and no event follows */
+		return sa->sa_family == AF_UNIX ? UPSTREAM_BACKLOG :
+						  UPSTREAM_SHORT;
+	case EADDRNOTAVAIL:
+	case EMFILE:
+	case ENFILE:
+	case ENOBUFS:
+	case ENOMEM:
+		return UPSTREAM_SHORT;
+	default:
+		return UPSTREAM_FAILED;
+	}
+}
+
 static enum upstream_got
 upstream_connect(struct upstream *up, const struct rules_address *a)
 {
@@ -106,7 +124,7 @@ upstream_connect(struct upstream *up, const struct rules_address *a)
 	up->io.fd = socket(sa->sa_family,
 			   SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (up->io.fd < 0)
-		return UPSTREAM_FAILED;
+		return why_not_connected(sa);
 	if (sa->sa_family != AF_UNIX)
 		(void)setsockopt(up->io.fd, IPPROTO_TCP, TCP_NODELAY, &one,
 				 sizeof(one));
@@ -114,11 +132,9 @@ upstream_connect(struct upstream *up, const struct rules_address *a)
 		up->io.writable = true;
 	else if (errno == EINPROGRESS)
 		up->connecting = true;
-	else if (errno == EAGAIN && sa->sa_family == AF_UNIX)
-		return UPSTREAM_BACKLOG;
 	else
-		return UPSTREAM_FAILED;
-	return io_add(up->worker, &up->io) ? UPSTREAM_FAILED : UPSTREAM_TAKEN;
+		return why_not_connected(sa);
+	return io_add(up->worker, &up->io) ? UPSTREAM_SHORT : UPSTREAM_TAKEN;
 }
 
 static enum upstream_got
@@ -132,7 +148,7 @@ upstream_open(struct worker *w, struct pool *pool, struct upstream **out)
 	up = calloc(1, sizeof(*up));
 	if (!up) {
 		gate_freed(pool->gate);
-		return UPSTREAM_FAILED;
+		return UPSTREAM_SHORT;
 	}
 	upstream_init(up, w, pool);
 	got = upstream_connect(up, &pool->endpoint->address);

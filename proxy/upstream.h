@@ -28,10 +28,11 @@ struct upstream {
 
 /* upstream_take gives a kept-alive connection, or a new one that may still
  * be connecting. FULL: the target has as many as it may have. BACKLOG: the
- * server's queue is full (Unix sockets only). FAILED: none can be had. */
+ * server's queue is full (Unix sockets only). SHORT: this side has run out of
+ * descriptors, ports or memory. FAILED: none can be had. */
 enum upstream_want { UPSTREAM_ANY, UPSTREAM_PROBED, UPSTREAM_FRESH };
 enum upstream_got { UPSTREAM_TAKEN, UPSTREAM_FULL, UPSTREAM_BACKLOG,
-		    UPSTREAM_FAILED };
+		    UPSTREAM_SHORT, UPSTREAM_FAILED };
 enum upstream_got upstream_take(struct worker *w, struct pool *pool,
 				enum upstream_want want, struct exchange *ex);
 /* upstream_secure goes on with TLS on a connected socket; IO_OK when requests

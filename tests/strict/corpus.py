@@ -25,7 +25,7 @@ STATUSES = {
     "codings": {400, 501}, "both": {400, 501}, "1.0-coding": {400, 501},
     "expect": {400, 417}, "greeting": {400, 505}, "version": {400, 505},
     "start": {400, 505}, "method": {400, 405}, "target-huge": {414},
-    "head-huge": {431}, "method-huge": {400, 414, 431},
+    "head-huge": {400, 431}, "method-huge": {400, 414, 431},
     "method-unknown": {400, 414, 501}, "coding-alias": {400, 501},
 }
 
