@@ -231,7 +231,8 @@ def start_matapalo(case, name, stage, origin, cores, data,
                            "stage": stage, "durability": durability}]
     path = case.rules(rules, name.replace(" ", "-") + ".json")
     process = case.matapalo(rules=path, data=data, core=cores,
-                            args=["--idle", "10m", "--log-level", "error"] +
+                            args=["--idle", "10m", "--log-level", "error",
+                                  "--max-connections", "15000"] +
                             tls_listener(case), binary=binary,
                             workers=workers, **kw)
     ports = [int(address.split(",")[0].rsplit(":", 1)[1])
