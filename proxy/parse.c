@@ -116,7 +116,7 @@ on_head_end(llhttp_t *ll)
 {
 	struct parse *p = parse_of(ll);
 
-	/* We never speak another protocol here: Upgrade is not forwarded. */
+	/* An upgrade is a tunnel's business (tunnel.c), not the parser's. */
 	ll->upgrade = 0;
 	p->head_done = true;
 	return HPE_PAUSED;

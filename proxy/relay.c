@@ -193,7 +193,6 @@ give_way(struct exchange *ex)
 	return RELAY_WAIT;
 }
 
-/* One piece of the request: RELAY_DONE, or why there is none. */
 /* Drop by drop a client could keep a connection for ever. While the upstream
  * does not take more, the window stands still (pace_ms 0). */
 static bool
@@ -215,6 +214,7 @@ upload_is_slow(struct exchange *ex)
 	return ex->upload_slow;
 }
 
+/* One piece of the request: RELAY_DONE, or why there is none. */
 static enum relay
 upload_more(struct lane *l)
 {
