@@ -165,6 +165,16 @@ upstream_open(struct worker *w, struct pool *pool, struct upstream **out)
 	return got;
 }
 
+/* For requests that must not be sent twice: one system call narrows the race
+ * that nobody can close (RFC 9110 9.2.2). Others go by the last event. */
+static bool
+may_be_reused(struct upstream *up, enum upstream_want want)
+{
+	if (up->io.broken || up->io.peer_done)
+		return false;
+	return want == UPSTREAM_PROBED ? io_is_silent(&up->io) : is_quiet(up);
+}
+
 static struct upstream *
 idle_pop(struct pool *pool, enum upstream_want want)
 {
@@ -174,9 +184,7 @@ idle_pop(struct pool *pool, enum upstream_want want)
 		return NULL;
 	while ((up = pool->idle) != NULL) {
 		idle_remove(up);
-		/* For requests that must not be sent twice: one system call
-		 * narrows the race that nobody can close (RFC 9110 9.2.2). */
-		if (want == UPSTREAM_ANY || io_is_silent(&up->io))
+		if (may_be_reused(up, want))
 			return up;
 		upstream_close(up);
 	}

@@ -260,6 +260,9 @@ drain_begin(struct worker *w)
 		client_drain(c);
 }
 
+/* All sockets of the batch are told before anybody runs: a kept upstream that
+ * said something is then handed to no request, whichever of the two epoll
+ * names first. */
 static void
 events_run(struct worker *w, int timeout_ms)
 {
@@ -268,13 +271,13 @@ events_run(struct worker *w, int timeout_ms)
 
 	w->now_ms = clock_mono_ms();
 	shed_look(w);
+	for (i = 0; i < n; i++)
+		io_event(events[i].data.ptr, events[i].events);
 	for (i = 0; i < n; i++) {
 		struct io *io = events[i].data.ptr;
 
-		if (io->fd < 0)
-			continue;	/* closed earlier in this batch */
-		io_event(io, events[i].events);
-		io->ready(io);
+		if (io->fd >= 0)	/* not closed earlier in this batch */
+			io->ready(io);
 	}
 }
 

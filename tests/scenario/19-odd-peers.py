@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers that are odd but right, and what an upstream says unasked."""
+import os
+import queue
+import signal
+
+import lib
+from lib import Client, fetch, wait_for
+from peer import Peer, read_message
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"
+STRAY = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray"
+
+
+class Open(Peer):
+    """An origin whose connections the test can write to."""
+
+    def __init__(self, case):
+        self.connections = queue.Queue()
+        super().__init__(case, self.answer)
+
+    def answer(self, connection):
+        read_message(connection)
+        connection.send(OK)
+        self.connections.put(connection)
+
+
+def is_stopped(process):
+    with open("/proc/%d/stat" % process.pid) as f:
+        return f.read().rsplit(")", 1)[1].split()[0] == "T"
+
+
+def unasked(case):
+    """Bytes that came between two requests answer neither, though the
+    request is seen first and both in one turn of the loop (U5, H1)."""
+    origin = Open(case)
+    matapalo = case.matapalo(legacy=origin.url)
+    with Client(matapalo.port) as client:
+        for say in (STRAY, b"\r\n", STRAY * 2):
+            for method in ("GET", "POST"):
+                case.equal(client.request(method, "/").body, b"right", method)
+                kept = origin.connections.get(timeout=20)
+                matapalo.signal(signal.SIGSTOP)
+                wait_for(lambda: is_stopped(matapalo), "the process to stop")
+                client.send(lib.make_request(method, "/"))
+                kept.send(say)
+                matapalo.signal(signal.SIGCONT)
+                case.equal(client.read().body, b"right",
+                           "%s after unasked bytes" % method)
+                origin.connections.get(timeout=20)
+    case.equal(matapalo.metrics()["matapalo_upstream_reused_total"], 5,
+               "no connection that spoke was used again")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def scenario(case):
+    unasked(case)
+
+
+lib.main(scenario)
