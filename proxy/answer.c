@@ -157,8 +157,7 @@ is_token(struct span s)
 	size_t i;
 
 	for (i = 0; i < s.len; i++)
-		if (s.at[i] <= ' ' || s.at[i] >= 0x7f ||
-		    strchr("\"(),/:;<=>?@[\\]{}", s.at[i]))
+		if (!parse_is_token_char(s.at[i]))
 			return false;
 	return s.len > 0;
 }

@@ -86,3 +86,13 @@ authority_is_valid(struct span a)
 	return *host_end == ':' && port_is_valid((struct span){
 		host_end + 1, (size_t)(end - host_end - 1) });
 }
+
+struct span
+authority_of(struct span rest)
+{
+	size_t n = 0;
+
+	while (n < rest.len && rest.at[n] != '/' && rest.at[n] != '?')
+		n++;
+	return (struct span){ rest.at, n };
+}

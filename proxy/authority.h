@@ -10,5 +10,8 @@
 /* authority_is_valid: uri-host [":" port], in the forms that all servers
  * read alike. Any thread. */
 bool authority_is_valid(struct span a);
+/* authority_of: the part of what stands behind `http://` that names the
+ * server (RFC 3986 3.2). */
+struct span authority_of(struct span rest);
 
 #endif

@@ -73,7 +73,6 @@ static bool
 target_is_valid(const struct parse *p)
 {
 	struct span t = p->target, a;
-	const char *slash;
 
 	if (t.len == 0 || memchr(t.at, '#', t.len) ||
 	    memchr(t.at, '\\', t.len))
@@ -84,9 +83,7 @@ target_is_valid(const struct parse *p)
 		return span_is(p->start, "OPTIONS");
 	if (t.len < 8 || strncasecmp(t.at, "http://", 7))
 		return false;
-	slash = memchr(t.at + 7, '/', t.len - 7);
-	a = (struct span){ t.at + 7,
-			   slash ? (size_t)(slash - t.at - 7) : t.len - 7 };
+	a = authority_of((struct span){ t.at + 7, t.len - 7 });
 	return authority_is_valid(a);
 }
 

@@ -46,7 +46,7 @@ forward_insecure(struct exchange *ex)
 {
 	char id[ID_TEXT_SIZE];
 
-	if (tls_may_log(ex->worker))
+	if (worker_may_log(ex->worker))
 		log_line(LOG_LEVEL_WARN, "upstream.tls",
 			 id_text(exchange_id(ex), id),
 			 "target \"%s\" at %s: %s", ex->target->name,

@@ -227,6 +227,26 @@ fields_read(struct parse *p)
 	}
 }
 
+/* Methods are an open set, llhttp's is closed. What it knows of RTSP it
+ * refuses only behind the target. */
+static bool
+method_is_unknown(const struct parse *p, llhttp_errno_t e, const char *data,
+		  size_t n)
+{
+	const char *at = llhttp_get_error_pos(&p->ll), *end = data + n;
+	bool begun = p->start.len > 0 || (at && at > data);
+
+	if (e == HPE_INVALID_CONSTANT)
+		return p->target.len > 0 && p->ll.method >= HTTP_DESCRIBE &&
+		       p->ll.method <= HTTP_FLUSH;
+	if (e != HPE_INVALID_METHOD)
+		return false;
+	begun |= parse_is_token_char(*at);
+	while (at < end && parse_is_token_char(*at))
+		at++;
+	return begun && (at == end || *at == ' ');
+}
+
 enum parse_result
 parse_head(struct parse *p, const char *data, size_t n, size_t *used)
 {
@@ -241,6 +261,7 @@ parse_head(struct parse *p, const char *data, size_t n, size_t *used)
 		fields_read(p);
 		return PARSE_HEAD;
 	}
+	p->unknown_method = method_is_unknown(p, e, data, n);
 	return PARSE_BAD;
 }
 

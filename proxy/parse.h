@@ -6,6 +6,7 @@
 #include <llhttp.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/field.h"
@@ -48,6 +49,7 @@ struct parse {
 	const char *end;	/* behind the head's empty line */
 	bool in_value, head_done, message_done, folded;
 	bool overflow;		/* more fields or trailers than we take */
+	bool unknown_method;	/* a well-formed one, but not llhttp's */
 	char *body_to;		/* where decoded chunk data is gathered */
 	size_t body_len;
 	struct trailers trailers;
@@ -75,6 +77,13 @@ int parse_check_response(const struct parse *p);
 enum parse_framing parse_request_framing(const struct parse *p);
 /* F_SKIPBODY must be set in ll.flags when it answers HEAD. */
 enum parse_framing parse_response_framing(const struct parse *p);
+
+/* RFC 9110 5.6.2: what names and methods are made of. */
+static inline bool
+parse_is_token_char(char c)
+{
+	return c > ' ' && c < 0x7f && !strchr("\"(),/:;<=>?@[\\]{}", c);
+}
 
 static inline struct message_fields
 parse_fields(const struct parse *p)

@@ -19,8 +19,9 @@ static enum io_result
 refuse(const struct client *c, const char *why)
 {
 	counter_inc(COUNTER_PROXY_HEADERS_REFUSED);
-	log_warn("client.proxy-header", "refused a connection of %s: %s",
-		 c->address, why);
+	if (worker_may_log(c->worker))
+		log_warn("client.proxy-header",
+			 "refused a connection of %s: %s", c->address, why);
 	return IO_BROKEN;
 }
 

@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/invariant.h"
+#include "base/log.h"
+#include "proxy/authority.h"
 #include "proxy/client.h"
 #include "proxy/forwarded.h"
 #include "proxy/upstream.h"
@@ -46,6 +48,9 @@ static enum flow
 reject(struct exchange *ex, enum problem p)
 {
 	counter_inc(COUNTER_REJECTED);
+	if (worker_may_log(ex->worker))
+		log_info("client.rejected", "%s: %s", ex->client->address,
+			 problem_row(p)->code);
 	ex->rejected = true;
 	ex->keep_alive = false;
 	ex->view.method = ex->request.start;
@@ -68,7 +73,8 @@ head_problem(const struct exchange *ex)
 		return PROBLEM_HEAD_TOO_LARGE;
 	if (ex->request.target.len > PARSE_TARGET_MAX)
 		return PROBLEM_TARGET_TOO_LONG;
-	return PROBLEM_BAD_REQUEST;
+	return ex->request.unknown_method ? PROBLEM_UNKNOWN_METHOD :
+					    PROBLEM_BAD_REQUEST;
 }
 
 /* A head that fills its buffer moves to a large one, once; in a large one
@@ -163,40 +169,51 @@ receive(struct exchange *ex)
 
 /* ---- match ---- */
 
-/* OPTIONS about the server, said in absolute-form (RFC 9112 3.2.4). */
+/* What stands behind the authority. An empty path is `/`, and `*` when
+ * OPTIONS asks without a query (RFC 9112 3.2.1, 3.2.4). */
 static struct span
-empty_path(const struct exchange *ex)
+path_of_absolute(struct exchange *ex, struct span rest)
 {
-	return span_is(ex->request.start, "OPTIONS") ? SPAN_LITERAL("*") :
-						       SPAN_LITERAL("/");
+	char *text;
+
+	if (rest.len > 0 && rest.at[0] == '/')
+		return rest;
+	if (rest.len == 0)
+		return span_is(ex->request.start, "OPTIONS") ?
+			       SPAN_LITERAL("*") : SPAN_LITERAL("/");
+	text = arena_printf(&ex->arena, "/%.*s", (int)rest.len, rest.at);
+	return text ? span_of(text) : (struct span){ NULL, 0 };
 }
 
-/* Splits the target; absolute-form gives the authority (RFC 9112 3.2.2). */
-static void
+/* Splits the target; absolute-form gives the authority (RFC 9112 3.2.2). -1:
+ * no room. */
+static int
 view_target(struct exchange *ex)
 {
 	struct message_request *v = &ex->view;
 	const struct message_field *host =
 		parse_find(&ex->request, FIELD_HOST);
 	struct span t = ex->request.target;
-	const char *slash, *mark;
+	const char *mark;
 
 	if (host)
 		v->host = host->value;
 	if (t.at[0] == 'h' || t.at[0] == 'H') {
 		t.at += 7;
 		t.len -= 7;
-		slash = memchr(t.at, '/', t.len);
-		v->host = (struct span){ t.at, slash ? (size_t)(slash - t.at) :
-						       t.len };
-		t = slash ? (struct span){ slash, t.len - v->host.len } :
-			    empty_path(ex);
+		v->host = authority_of(t);
+		t.at += v->host.len;
+		t.len -= v->host.len;
+		t = path_of_absolute(ex, t);
 	}
+	if (!t.at)
+		return -1;
 	v->target = t;
 	mark = memchr(t.at, '?', t.len);
 	v->path = (struct span){ t.at, mark ? (size_t)(mark - t.at) : t.len };
 	if (mark)
 		v->query = (struct span){ mark + 1, t.len - v->path.len - 1 };
+	return 0;
 }
 
 /* Who asks: the peer itself unless it is a trusted proxy. -1: no room. */
@@ -249,8 +266,7 @@ match(struct exchange *ex)
 
 	ex->view.method = ex->request.start;
 	ex->view.fields = parse_fields(&ex->request);
-	view_target(ex);
-	if (view_client(ex))
+	if (view_target(ex) || view_client(ex))
 		return reject(ex, PROBLEM_HEAD_TOO_LARGE);
 	shed = shed_request(ex);
 	if (shed != PROBLEM_NONE)

@@ -12,7 +12,6 @@
 #include "proxy/tls_stage.h"
 #include "proxy/worker.h"
 
-#define LOG_LINES_A_SECOND 10u
 #define HANDSHAKE_BYTES 8192u		/* first recv of a flight */
 
 /* ---- failures ---- */
@@ -62,21 +61,6 @@ tls_reason(const struct io *io)
 {
 	return io->tls && io->tls->reason ? io->tls->reason :
 					    "the connection was lost";
-}
-
-bool
-tls_may_log(struct worker *w)
-{
-	struct tls_buffers *b = w->tls;
-	uint64_t second = w->now_ms / 1000;
-
-	if (!b)
-		return true;
-	if (b->log_second != second) {
-		b->log_second = second;
-		b->log_lines = 0;
-	}
-	return b->log_lines++ < LOG_LINES_A_SECOND;
 }
 
 /* ---- lifecycle ---- */

@@ -50,9 +50,6 @@ void tls_set_peer(struct io *io, char *text);
 const char *tls_peer(const struct io *io);
 /* tls_met_plain_http: what came instead of a handshake was a request. */
 bool tls_met_plain_http(const struct io *io);
-/* tls_may_log: a worker writes a few lines a second about failures of TLS;
- * anyone can cause as many as he likes. The counters know all of them. */
-bool tls_may_log(struct worker *w);
 
 /* ---- for io.c ---- */
 

@@ -241,7 +241,7 @@ explain(struct worker *w, struct io *io, const char *address)
 	/* Balancers look whether the port is open, all day long. */
 	if (io->peer_done && !io->broken)
 		return;
-	if (tls_may_log(w))
+	if (worker_may_log(w))
 		log_info(plain ? "client.plain-http" : "client.tls", "%s: %s",
 			 address, plain ? "a plain HTTP request on a TLS "
 			 "listener" : tls_reason(io));

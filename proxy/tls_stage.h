@@ -25,8 +25,6 @@
 struct tls_buffers {
 	BIO_METHOD *method;
 	const struct tls *owner;	/* NULL between calls */
-	uint64_t log_second;
-	unsigned log_lines;		/* in that second */
 	size_t in_at, in_end, in_want, out_end;
 	size_t staged;			/* received in this call */
 	char in[TLS_STAGE_BYTES], out[TLS_STAGE_BYTES];

@@ -26,6 +26,7 @@
 #define ACCEPT_MAX 64
 #define ACCEPT_PAUSE_MS 100u
 #define WARN_EVERY_MS 5000u
+#define LOG_LINES_A_SECOND 10u
 
 struct listener {
 	struct io io;
@@ -358,6 +359,18 @@ worker_random(struct worker *w)
 	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
 	return z ^ (z >> 31);
+}
+
+bool
+worker_may_log(struct worker *w)
+{
+	uint64_t second = w->now_ms / 1000;
+
+	if (w->log_second != second) {
+		w->log_second = second;
+		w->log_lines = 0;
+	}
+	return w->log_lines++ < LOG_LINES_A_SECOND;
 }
 
 const char *

@@ -88,6 +88,8 @@ struct worker {
 	uint64_t shed_warn_ms;
 	bool draining;
 	bool detached;			/* journal and bus are gone */
+	uint64_t log_second;
+	unsigned log_lines;		/* in that second */
 	uint64_t random;		/* state of worker_random */
 	struct tls_buffers *tls;	/* NULL before the first TLS */
 };
@@ -110,6 +112,9 @@ void worker_fini(struct worker *w);
 void worker_mail(struct worker *w, struct mail *m);
 /* worker_random: evenly spread numbers for sampling, not for secrets. */
 uint64_t worker_random(struct worker *w);
+/* worker_may_log: a few lines a second about what peers do wrong; anyone can
+ * cause as many as he likes. The counters know all of them. */
+bool worker_may_log(struct worker *w);
 /* worker_date lends the Date field line of this second. */
 const char *worker_date(struct worker *w);
 

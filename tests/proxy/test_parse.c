@@ -47,6 +47,8 @@ verdict(const struct row *row, size_t step)
 	}
 	if (r == PARSE_HEAD && parse_check_request(&p, &why) == 0)
 		why = PROBLEM_NONE;
+	if (p.unknown_method)
+		why = PROBLEM_UNKNOWN_METHOD;
 	arena_fini(&arena);
 	return why;
 }

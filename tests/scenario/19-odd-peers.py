@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import time
 
 import lib
 from lib import Client, fetch, wait_for
@@ -53,8 +54,37 @@ def unasked(case):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def few_lines(case, matapalo, say, line):
+    """Whoever is refused a hundred times does not fill the log."""
+    start = time.monotonic()
+    for _ in range(100):
+        say(matapalo.port)
+    most = (int(time.monotonic() - start) + 2) * 10
+    case.equal(matapalo.stop(), 0, "exit status")
+    lines = matapalo.err().count(line)
+    case.check(0 < lines <= most, "%d lines %s, at most %d"
+               % (lines, line, most))
+
+
+def refusals_in_the_log(case):
+    def no_header(port):
+        with Client(port) as client:
+            client.send(b"GET / HTTP/1.1\r\n\r\n")
+            case.check(client.to_end() == b"", "no PROXY header: closed")
+
+    def unknown_method(port):
+        case.equal(fetch(port, "BREW", "/coffee").status, 501, "BREW")
+
+    url = case.origin().url
+    few_lines(case, case.matapalo(legacy=url, listen="127.0.0.1:0,proxy"),
+              no_header, "client.proxy-header")
+    few_lines(case, case.matapalo(legacy=url), unknown_method,
+              "127.0.0.1: request.unknown_method")
+
+
 def scenario(case):
     unasked(case)
+    refusals_in_the_log(case)
 
 
 lib.main(scenario)

@@ -23,10 +23,11 @@ BAD = b"\x00\x01\x08\x0b\x0c\x1b\x1f\x7f"
 STATUSES = {
     "coding-empty": {400, 501}, "coding-hello": {400, 501},
     "codings": {400, 501}, "both": {400, 501}, "1.0-coding": {400, 501},
-    "expect": {400, 417}, "greeting": {400, 505}, "version": {400, 505},
-    "start": {400, 505}, "method": {400, 405}, "target-huge": {414},
-    "head-huge": {400, 431}, "method-huge": {400, 414, 431},
-    "method-unknown": {400, 414, 501}, "coding-alias": {400, 501},
+    "expect": {400, 417}, "greeting": {400, 501, 505},
+    "version": {400, 505}, "start": {400, 501, 505}, "method": {400, 405},
+    "target-huge": {414}, "head-huge": {400, 431}, "method-huge": {501},
+    "byte-method": {400, 501}, "byte-before": {400, 501},
+    "method-unknown": {400, 501}, "coding-alias": {400, 501},
 }
 
 
@@ -623,6 +624,7 @@ def targets():
         b"http://[::1]/echo", b"http://[::ffff:127.0.0.1]/echo",
         b"http://[fe80::1%25lo]/echo", b"http://169.254.169.254/latest",
         b"http://localhost:22/", b"http://a.example", b"http://a.example?q",
+        b"http://a.example?", b"http://a.example?/../x", b"http://a.example?@b/",
         b"http://a.example:80/echo", b"http://a.example:/echo",
         b"http://a.example./echo", b"http://A.EXAMPLE/echo",
         b"http://a%2eexample/echo", b"http://a.example;b/echo",
