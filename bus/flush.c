@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/invariant.h"
+#include "journal/dead.h"
 
 #define RETRY_AFTER_FAILURE_MS 200
 
@@ -33,9 +34,7 @@ group_dirty(struct groups *g, struct group *p, unsigned within_ms)
 		p->flush_at = at;
 }
 
-/* Losing one to a lack of memory costs a repeated delivery after a crash,
- * no event. */
-void
+bool
 group_change(struct groups *g, struct group *p, const struct change *c)
 {
 	struct changes *all = &p->changes;
@@ -45,12 +44,13 @@ group_change(struct groups *g, struct group *p, const struct change *c)
 		struct change *at = realloc(all->at, cap * sizeof(*at));
 
 		if (!at)
-			return;
+			return false;
 		all->at = at;
 		all->cap = cap;
 	}
 	all->at[all->count++] = *c;
 	group_dirty(g, p, GROUP_FLUSH_MS);
+	return true;
 }
 
 /* Everything up to here is settled or has a row of its own. */
@@ -73,11 +73,13 @@ apply_change(const struct flush *f, const struct change *c,
 		.group = f->name, .sequence = c->sequence,
 		.attempts = c->attempts, .not_before_us = c->not_before_us,
 		.first_us = c->first_us, .last_us = c->last_us,
-		.reason = c->reason };
+		.reason = c->reason, .consumer = c->consumer,
+		.origin = c->origin };
 	const struct journal_dead dead = {
 		.group = f->name, .sequence = c->sequence,
 		.attempts = c->attempts, .first_us = c->first_us,
-		.last_us = c->last_us, .reason = c->reason };
+		.last_us = c->last_us, .reason = c->reason,
+		.consumer = c->consumer };
 
 	switch (c->kind) {
 	case CHANGE_RETRY:
@@ -90,7 +92,7 @@ apply_change(const struct flush *f, const struct change *c,
 		journal_tx_dead_put(tx, &dead);
 		return;
 	case CHANGE_REDRIVEN:
-		journal_tx_dead_delete(tx, c->sequence);
+		(void)journal_tx_redrive(tx, c->sequence, c->last_us);
 		return;
 	}
 }

@@ -257,6 +257,16 @@ entry_add(struct group *p, int64_t sequence)
 	return &p->at[i];
 }
 
+void
+entry_renew(struct group *p, struct entry *e)
+{
+	INVARIANT(e->state == ENTRY_SETTLED);
+	if (e->key)
+		key_release(p, e->key);
+	*e = (struct entry){ .sequence = e->sequence };
+	p->settled--;
+}
+
 /* A settled event beyond `read` (a dead letter found at start) stays: it
  * must not be read again. */
 void

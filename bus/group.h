@@ -8,9 +8,11 @@
 #include "bus/groups.h"
 
 #define GROUPS_REQUEST_SIZE 129
+#define GROUPS_CONSUMER_SIZE 129
 #define GROUP_KEY_BUCKETS 256
 #define GROUP_FLUSH_MS 20	/* settled events are handed over by then */
 #define GROUP_SKIP_MS 1000	/* ... and what a filter skipped */
+#define GROUP_NO_MEMORY_MS 1000	/* a dead letter waits for memory */
 #define GROUP_GRACE_MS 1000	/* a lost consumer may come back */
 
 /* READY: may be given. LEASED: a consumer holds it until `due`. WAITING: has
@@ -44,6 +46,7 @@ struct entry {
 	int64_t sequence;
 	enum entry_state state;
 	unsigned attempts;
+	enum journal_origin origin;
 	bool saved;		/* has a row of its own: cursor may pass */
 	uint64_t due;
 	uint64_t batch;
@@ -57,10 +60,12 @@ struct entry {
 enum change_kind { CHANGE_RETRY, CHANGE_DONE, CHANGE_DEAD, CHANGE_REDRIVEN };
 struct change {
 	enum change_kind kind;
-	int64_t sequence;	/* REDRIVEN: id of the dead letter */
+	int64_t sequence;
 	unsigned attempts;
 	int64_t not_before_us, first_us, last_us;
+	enum journal_origin origin;
 	char reason[GROUPS_REASON_SIZE];
+	char consumer[GROUPS_CONSUMER_SIZE];	/* of the last attempt */
 };
 struct changes {
 	struct change *at;
@@ -114,6 +119,8 @@ struct entry *entry_any(struct group *p, int64_t sequence);
 /* entry_add keeps the order by sequence. NULL without memory. */
 struct entry *entry_add(struct group *p, int64_t sequence);
 void entries_sweep(struct group *p);
+/* entry_renew: a settled event begins anew. */
+void entry_renew(struct group *p, struct entry *e);
 /* entry_set_key: 0 or -1 without memory. */
 MUST_CHECK int entry_set_key(struct group *p, struct entry *e,
 			     struct span key);
@@ -137,7 +144,9 @@ uint64_t group_expire(struct groups *g, struct group *p);
 
 /* flush.c */
 void group_dirty(struct groups *g, struct group *p, unsigned within_ms);
-void group_change(struct groups *g, struct group *p, const struct change *c);
+/* group_change: false without memory. Losing a RETRY or DONE costs a repeated
+ * delivery after a crash; a DEAD must not be lost, the cursor passes it. */
+bool group_change(struct groups *g, struct group *p, const struct change *c);
 /* group_flush starts a save when one is due; returns the next time. */
 uint64_t group_flush(struct groups *g, struct group *p);
 /* group_flush_last saves everything and waits for the commit. */

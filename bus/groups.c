@@ -224,8 +224,8 @@ revive(struct groups *g, struct group *p, int64_t sequence, int64_t id)
 		entry_settle(g, p, e);
 		return 0;
 	}
-	group_change(g, p, &done);
-	group_change(g, p, &retry);
+	(void)group_change(g, p, &done);
+	(void)group_change(g, p, &retry);
 	p->dead--;
 	return 1;
 }

@@ -87,6 +87,18 @@ MUST_CHECK int groups_ensure(struct groups *g, const char *name,
 					   bool is_new, struct error *err),
 			     void *arg, struct error *err);
 
+/* Which delivery of an event this is. */
+struct groups_delivery {
+	unsigned attempt;	/* 1 for the first */
+	enum journal_origin origin;
+};
+/* The consumer may have seen the event before. */
+static inline bool
+groups_is_redelivery(const struct groups_delivery *d)
+{
+	return d->attempt > 1 || d->origin != JOURNAL_FROM_LOG;
+}
+
 /* groups_take leases up to max events to the consumer. emit gets each (lent
  * for the call) and returns false to stop after it. request (NULL: none) is
  * remembered when there were events. Returns the number, or -1 when the group
@@ -94,7 +106,7 @@ MUST_CHECK int groups_ensure(struct groups *g, const char *name,
 int groups_take(struct groups *g, const struct groups_who *who, size_t max,
 		const char *request,
 		bool (*emit)(void *arg, const struct journal_row *row,
-			     unsigned attempt),
+			     const struct groups_delivery *d),
 		void *arg);
 /* groups_is_repeat: was the consumer's last batch for this very request? */
 bool groups_is_repeat(struct groups *g, const struct groups_who *who,
@@ -103,7 +115,7 @@ bool groups_is_repeat(struct groups *g, const struct groups_who *who,
  * what it still holds. */
 int groups_repeat(struct groups *g, const struct groups_who *who,
 		  bool (*emit)(void *arg, const struct journal_row *row,
-			       unsigned attempt),
+			       const struct groups_delivery *d),
 		  void *arg);
 
 enum groups_verdict { GROUPS_ACK, GROUPS_NAK, GROUPS_TERM, GROUPS_TOUCH };

@@ -69,18 +69,21 @@ entry_settle(struct groups *g, struct group *p, struct entry *e)
 	p->settled++;
 	if (e->saved) {
 		p->retrying--;
-		group_change(g, p, &c);
+		(void)group_change(g, p, &c);
 	}
 	group_dirty(g, p, GROUP_FLUSH_MS);
 }
 
+/* Before the event is taken out of its owner's hands. */
 static struct change
 change_of(const struct entry *e, enum change_kind kind, const char *reason)
 {
 	struct change c = { .kind = kind, .sequence = e->sequence,
 			    .attempts = e->attempts, .first_us = e->first_us,
-			    .last_us = e->last_us };
+			    .last_us = e->last_us, .origin = e->origin };
 
+	if (e->owner)
+		strncpy(c.consumer, e->owner->name, sizeof(c.consumer) - 1);
 	strncpy(c.reason, reason ? reason : "", sizeof(c.reason) - 1);
 	return c;
 }
@@ -91,7 +94,12 @@ entry_bury(struct groups *g, struct group *p, struct entry *e,
 {
 	struct change c = change_of(e, CHANGE_DEAD, reason);
 
-	group_change(g, p, &c);
+	if (!group_change(g, p, &c)) {
+		entry_release(p, e);
+		e->state = ENTRY_WAITING;
+		e->due = g->now.mono_ms + GROUP_NO_MEMORY_MS;
+		return;
+	}
 	entry_settle(g, p, e);
 	p->dead++;
 	counter_inc(COUNTER_BUS_DEAD);
@@ -123,14 +131,14 @@ entry_fail(struct groups *g, struct group *p, struct entry *e,
 	}
 	if (delay_ms == 0)
 		delay_ms = backoff_ms(p, e->attempts);
+	c = change_of(e, CHANGE_RETRY, reason);
 	entry_release(p, e);
 	e->state = ENTRY_WAITING;
 	e->due = g->now.mono_ms + delay_ms;
-	c = change_of(e, CHANGE_RETRY, reason);
 	c.not_before_us = g->now.wall_us + (int64_t)delay_ms * 1000;
 	p->retrying += !e->saved;
 	e->saved = true;
-	group_change(g, p, &c);
+	(void)group_change(g, p, &c);
 	group_dirty(g, p, GROUP_FLUSH_MS);
 }
 

@@ -56,6 +56,7 @@ on_retry(void *arg, const struct journal_retry *row)
 	}
 	e->state = ENTRY_WAITING;
 	e->attempts = row->attempts;
+	e->origin = row->origin;
 	e->saved = true;
 	e->due = due_of(s->g, row->not_before_us);
 	e->first_us = row->first_us;
@@ -63,14 +64,15 @@ on_retry(void *arg, const struct journal_retry *row)
 	s->p->retrying++;
 }
 
-/* Dead letters beyond the cursor must not be delivered once more. */
+/* Dead letters beyond the cursor must not be delivered once more, nor those
+ * that were purged. */
 static void
 on_dead(void *arg, const struct journal_dead *row)
 {
 	struct start *s = arg;
 	struct entry *e;
 
-	s->p->dead++;
+	s->p->dead += !row->purged;
 	if (row->sequence <= s->p->read || entry_any(s->p, row->sequence))
 		return;
 	e = entry_add(s->p, row->sequence);

@@ -164,8 +164,26 @@ op_touch(struct call *c, const struct cJSON *in)
 
 /* ---- fetch ---- */
 
+/* Events whose turn came in the log need no word on it. */
+static void
+write_origin(struct json *j, enum journal_origin origin)
+{
+	switch (origin) {
+	case JOURNAL_FROM_LOG:
+		return;
+	case JOURNAL_REDRIVEN:
+		json_key(j, "redriven");
+		break;
+	case JOURNAL_REPLAYED:
+		json_key(j, "replayed");
+		break;
+	}
+	json_bool(j, true);
+}
+
 static bool
-write_event(void *arg, const struct journal_row *row, unsigned attempt)
+write_event(void *arg, const struct journal_row *row,
+	    const struct groups_delivery *d)
 {
 	struct call *c = arg;
 	struct json *j = &c->json;
@@ -174,9 +192,10 @@ write_event(void *arg, const struct journal_row *row, unsigned attempt)
 	json_key(j, "sequence");
 	json_i64(j, row->sequence);
 	json_key(j, "attempt");
-	json_u64(j, attempt);
+	json_u64(j, d->attempt);
 	json_key(j, "redelivered");
-	json_bool(j, attempt > 1);
+	json_bool(j, groups_is_redelivery(d));
+	write_origin(j, d->origin);
 	json_key(j, "event");
 	bus_write_cloudevent(j, row);
 	json_object_end(j);

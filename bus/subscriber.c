@@ -178,7 +178,8 @@ each_span(struct journal_row *r, struct collect *c, int settle)
 }
 
 static bool
-on_event(void *arg, const struct journal_row *row, unsigned attempt)
+on_event(void *arg, const struct journal_row *row,
+	 const struct groups_delivery *d)
 {
 	struct collect *c = arg;
 
@@ -186,7 +187,7 @@ on_event(void *arg, const struct journal_row *row, unsigned attempt)
 		c->failed = true;
 		return false;
 	}
-	c->events[c->count] = (struct bus_event){ *row, attempt };
+	c->events[c->count] = (struct bus_event){ *row, d->attempt };
 	each_span(&c->events[c->count++].row, c, 0);
 	return c->bytes.len < BATCH_BYTES;
 }

@@ -10,7 +10,7 @@
 #define RETRYING_MAX 10000	/* then new events must wait */
 
 typedef bool emit_fn(void *arg, const struct journal_row *row,
-		     unsigned attempt);
+		     const struct groups_delivery *d);
 
 struct taking {
 	struct groups *g;
@@ -32,6 +32,14 @@ is_full(const struct taking *t)
 	       t->p->in_flight >= t->p->settings.max_in_flight;
 }
 
+static bool
+emit(struct taking *t, const struct entry *e, const struct journal_row *row)
+{
+	const struct groups_delivery d = { e->attempts, e->origin };
+
+	return t->emit(t->arg, row, &d);
+}
+
 /* The row goes to the consumer, or is settled when nobody may have it. */
 static void
 hand_out(struct taking *t, struct entry *e, const struct journal_row *row)
@@ -45,7 +53,7 @@ hand_out(struct taking *t, struct entry *e, const struct journal_row *row)
 	if (t->count++ == 0)
 		t->c->batch++;
 	entry_lease(t->g, t->p, e, t->c);
-	if (!t->emit(t->arg, row, e->attempts))
+	if (!emit(t, e, row))
 		t->stopped = true;
 }
 
@@ -180,9 +188,9 @@ take_round(struct taking *t, const struct groups_who *who)
 
 int
 groups_take(struct groups *g, const struct groups_who *who, size_t max,
-	    const char *request, emit_fn *emit, void *arg)
+	    const char *request, emit_fn *fn, void *arg)
 {
-	struct taking t = { .g = g, .max = max, .emit = emit, .arg = arg,
+	struct taking t = { .g = g, .max = max, .emit = fn, .arg = arg,
 			    .request = request };
 	int again;
 
@@ -219,16 +227,16 @@ on_repeated_row(void *arg, const struct journal_row *row)
 	struct taking *t = arg;
 
 	t->count++;
-	if (!t->emit(t->arg, row, t->entry->attempts))
+	if (!emit(t, t->entry, row))
 		t->stopped = true;
 	return true;
 }
 
 int
-groups_repeat(struct groups *g, const struct groups_who *who, emit_fn *emit,
+groups_repeat(struct groups *g, const struct groups_who *who, emit_fn *fn,
 	      void *arg)
 {
-	struct taking t = { .g = g, .emit = emit, .arg = arg };
+	struct taking t = { .g = g, .emit = fn, .arg = arg };
 
 	pthread_mutex_lock(&g->lock);
 	groups_refresh(g);

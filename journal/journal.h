@@ -112,6 +112,13 @@ struct journal_group {
 	const char *config;	/* JSON, the bus's own: filter, limits */
 	bool paused;
 };
+/* Why an event is given to a group: its turn has come in the log, or an
+ * operator wants it to come again. */
+enum journal_origin {
+	JOURNAL_FROM_LOG,
+	JOURNAL_REDRIVEN,	/* it was a dead letter */
+	JOURNAL_REPLAYED
+};
 struct journal_retry {
 	const char *group;
 	int64_t sequence;
@@ -119,6 +126,8 @@ struct journal_retry {
 	int64_t not_before_us;	/* wall time */
 	int64_t first_us, last_us;	/* first and last attempt */
 	const char *reason;
+	const char *consumer;	/* of the last attempt; NULL: none */
+	enum journal_origin origin;
 };
 struct journal_dead {
 	int64_t id;		/* set when read */
@@ -127,17 +136,21 @@ struct journal_dead {
 	unsigned attempts;
 	int64_t first_us, last_us;
 	const char *reason;
+	const char *consumer;	/* of the last attempt; NULL: none */
+	/* set when read: removed, but remembered until the cursor has passed,
+	 * so that the event does not come again */
+	bool purged;
 };
 void journal_tx_group_put(struct journal_tx *tx,
 			  const struct journal_group *g);
 /* With its retries; dead letters stay until they are purged. */
 void journal_tx_group_delete(struct journal_tx *tx, const char *name);
+/* Both puts add an attempt to the event's history. */
 void journal_tx_retry_put(struct journal_tx *tx,
 			  const struct journal_retry *r);
 void journal_tx_retry_delete(struct journal_tx *tx, const char *group,
 			     int64_t sequence);
 void journal_tx_dead_put(struct journal_tx *tx, const struct journal_dead *d);
-void journal_tx_dead_delete(struct journal_tx *tx, int64_t id);
 /* Small durable values of other parts: (space, key) -> text. */
 void journal_tx_state_put(struct journal_tx *tx, const char *space,
 			  const char *key, struct span value);
@@ -191,7 +204,7 @@ int journal_read_groups(struct journal_reader *r,
 int journal_read_retries(struct journal_reader *r, const char *group,
 			 void (*fn)(void *arg, const struct journal_retry *t),
 			 void *arg);
-/* group NULL: all. */
+/* group NULL: all; purged ones, too. For lists see journal/dead.h. */
 int journal_read_dead(struct journal_reader *r, const char *group,
 		      void (*fn)(void *arg, const struct journal_dead *d),
 		      void *arg);

@@ -84,6 +84,8 @@ retry_row(sqlite3_stmt *s, const void *to)
 		.first_us = sqlite3_column_int64(s, 3),
 		.last_us = sqlite3_column_int64(s, 4),
 		.reason = journal_column_str(s, 5),
+		.consumer = journal_column_str(s, 6),
+		.origin = (enum journal_origin)sqlite3_column_int(s, 7),
 	};
 
 	t->fn(t->arg, &retry);
@@ -120,6 +122,8 @@ dead_row(sqlite3_stmt *s, const void *to)
 		.first_us = sqlite3_column_int64(s, 4),
 		.last_us = sqlite3_column_int64(s, 5),
 		.reason = journal_column_str(s, 6),
+		.consumer = journal_column_str(s, 7),
+		.purged = sqlite3_column_int(s, 8),
 	};
 
 	t->fn(t->arg, &dead);

@@ -104,11 +104,12 @@ group(const char *name, const char *settings)
 }
 
 static bool
-on_event(void *arg, const struct journal_row *row, unsigned attempt)
+on_event(void *arg, const struct journal_row *row,
+	 const struct groups_delivery *d)
 {
 	(void)arg;
 	got.sequence[got.count] = row->sequence;
-	got.attempt[got.count++] = attempt;
+	got.attempt[got.count++] = d->attempt;
 	return true;
 }
 

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "journal/dead.h"
 #include "tests/journal/fixture.h"
 
 /* Every row as one line, so that a test reads as a list. */
@@ -78,7 +79,7 @@ groups_put(struct journal_tx *tx)
 	journal_tx_group_put(tx, &(struct journal_group){ "a", 2, "{\"f\":1}",
 							  false });
 	journal_tx_retry_put(tx, &(struct journal_retry){ "b", 9, 1, 5, 3, 3,
-							  "x" });
+							  "x", NULL, 0 });
 	return 0;
 }
 
@@ -113,14 +114,14 @@ END_TEST
 static int
 retries_put(struct journal_tx *tx)
 {
-	journal_tx_retry_put(tx, &(struct journal_retry){ "g", 5, 1, 100, 10,
-							  10, "first" });
-	journal_tx_retry_put(tx, &(struct journal_retry){ "g", 5, 2, 200, 10,
-							  20, "second" });
+	journal_tx_retry_put(tx, &(struct journal_retry){
+		"g", 5, 1, 100, 10, 10, "first", "c1", JOURNAL_FROM_LOG });
+	journal_tx_retry_put(tx, &(struct journal_retry){
+		"g", 5, 2, 200, 10, 20, "second", "c2", JOURNAL_REDRIVEN });
 	journal_tx_retry_put(tx, &(struct journal_retry){ "g", 3, 1, 1, 1, 1,
-							  NULL });
+							  NULL, NULL, 0 });
 	journal_tx_retry_put(tx, &(struct journal_retry){ "h", 5, 1, 1, 1, 1,
-							  "h" });
+							  "h", NULL, 0 });
 	journal_tx_retry_delete(tx, "h", 4);
 	return 0;
 }
@@ -153,19 +154,18 @@ static int
 dead_put(struct journal_tx *tx)
 {
 	journal_tx_dead_put(tx, &(struct journal_dead){ 0, "g", 1, 5, 10, 20,
-							"boom" });
+							"boom", NULL, 0 });
 	journal_tx_dead_put(tx, &(struct journal_dead){ 0, "h", 1, 5, 1, 2,
-							"h" });
+							"h", NULL, 0 });
 	journal_tx_dead_put(tx, &(struct journal_dead){ 0, "g", 1, 6, 10, 30,
-							"bang" });
+							"bang", NULL, 0 });
 	return 0;
 }
 
 static int
 dead_gone(struct journal_tx *tx)
 {
-	journal_tx_dead_delete(tx, 1);
-	return 0;
+	return journal_tx_purge(tx, 1) == 1 ? 0 : -1;
 }
 
 START_TEST(dead_letters)

@@ -38,7 +38,7 @@ START_TEST(creates_a_private_file)
 	journal_close(&j);
 	ck_assert_str_eq(sql_text("PRAGMA page_size"), "16384");
 	ck_assert_str_eq(sql_text("PRAGMA journal_mode"), "wal");
-	ck_assert_str_eq(sql_text("PRAGMA user_version"), "1");
+	ck_assert_str_eq(sql_text("PRAGMA user_version"), "2");
 }
 END_TEST
 
@@ -92,7 +92,7 @@ START_TEST(refuses_a_newer_file)
 	journal_close(&j);
 	sql_exec("PRAGMA user_version = 99");
 	refused("written by a newer matapalo (file version 99, this program "
-		"knows up to 1)");
+		"knows up to 2)");
 	ck_assert_ptr_null(journal_reader_open(fixture_path, &err));
 	ck_assert_msg(strstr(err.text, "newer matapalo"), "%s", err.text);
 	ck_assert_str_eq(sql_text("PRAGMA user_version"), "99");

@@ -183,7 +183,7 @@ START_TEST(views_are_a_promise)
 	ck_assert_str_eq(sql_text("SELECT group_concat(name) FROM"
 				  " pragma_table_info('dead_letters')"),
 			 "id,group_name,sequence,type,subject,attempts,first,"
-			 "last,reason,data");
+			 "last,reason,data,consumer");
 	journal_close(&j);
 }
 END_TEST
