@@ -124,6 +124,25 @@ forward_interim(struct exchange *ex)
 	return FLOW_NEXT;
 }
 
+/* llhttp goes on refusing until the mended head is read anew. */
+static enum flow
+forward_bad_head(struct exchange *ex)
+{
+	struct chunk *c = ex->response_head;
+
+	switch (parse_mend_response(&ex->response, c)) {
+	case PARSE_MEND_NONE:
+		break;
+	case PARSE_MEND_MORE:
+		c->at = c->end;
+		return FLOW_NEXT;
+	case PARSE_MEND_DONE:
+		counter_inc(COUNTER_UPSTREAM_MENDED);
+		return FLOW_NEXT;
+	}
+	return forward_failed(ex, PROBLEM_BAD_ANSWER);
+}
+
 static enum flow
 forward_answer(struct exchange *ex)
 {
@@ -197,7 +216,7 @@ forward_read(struct exchange *ex)
 		return FLOW_NEXT;
 	case PARSE_BAD:
 	case PARSE_DONE:
-		return forward_failed(ex, PROBLEM_BAD_ANSWER);
+		return forward_bad_head(ex);
 	case PARSE_HEAD:
 		break;
 	}

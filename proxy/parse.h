@@ -13,6 +13,8 @@
 #include "base/message.h"
 #include "proxy/problem.h"
 
+struct chunk;
+
 #define PARSE_FIELDS_MAX 256u
 #define PARSE_TARGET_MAX (16u * 1024u)
 #define PARSE_TRAILERS_MAX 64u
@@ -67,6 +69,12 @@ void parse_rebase(struct parse *p, const char *from, const char *to);
  * *body_len of them. PARSE_DONE behind the last chunk and its trailers. */
 enum parse_result parse_chunked(struct parse *p, char *data, size_t n,
 				size_t *used, size_t *body_len);
+
+/* parse_mend_response, on a head in `c` that was refused: DONE, read it again
+ * from c->at; MORE, ask again with more bytes (nothing was changed); NONE, it
+ * is bad for another reason. */
+enum parse_mend { PARSE_MEND_NONE, PARSE_MEND_MORE, PARSE_MEND_DONE };
+enum parse_mend parse_mend_response(struct parse *p, struct chunk *c);
 
 /* parse_check_request: what llhttp leaves to its user. `from` is the first
  * byte of the message. Returns 0, or -1 with the problem. */

@@ -158,13 +158,29 @@ def chunks():
 
 def fields():
     yield from rows("field", "not a field line", BAD, [
-        b"X : y", b" X: y", b"X", b": y", b"X y: z", b"X: a\r\n folded",
+        b" : y", b" X: y", b"X", b": y", b"X : y\n", b"X \r\n: y",
+        b"X \x0b: y", b"X y : z", b"X y: z", b"X: a\r\n folded",
         b"X: a\r\n\tfolded", b"X: a\nY: b", b"X: a\rY: b", b"X: a\x00b",
         b"X\x00: a", b"X: a\x01b", b"X: a\x1b[2Jb", b"X: a\x7fb",
         b"X(: a", b"X\xe9: a", b"X: a\r\r\nY: b", b"X: a\n", b"X: a\r",
-        b"\x00", b"HTTP/1.1 200 OK", b"X: a\x0bb", b"\"X\": a", b"X\t: y",
+        b"\x00", b"HTTP/1.1 200 OK", b"X: a\x0bb", b"\"X\": a",
         b"Set-Cookie: a=b\nSet-Cookie: c=d", b"Location: /\rX: y"],
         lambda line: OK + line + b"\r\n" + FIVE + b"\r\nhello")
+    yield from rows("space-colon", "space that a proxy removes (5.1)", GOOD, [
+        b"X : y", b"X\t: y", b"X \t  \t: y", b"X :", b"X : y : z",
+        b"X : y\r\nY : z\r\nZ: z", b"X" + b" " * 3000 + b": y"],
+        lambda line: OK + line + b"\r\n" + FIVE + b"\r\nhello",
+        reuse=True, close=False)
+    yield from rows("space-framing", "framed by a mended line (5.1)", GOOD, [
+        b"Content-Length : 5\r\n\r\nhello",
+        b"Transfer-Encoding : chunked\r\n\r\n" + HELLO], lambda v: OK + v,
+        reuse=True, close=False)
+    yield Answer("space-both", "a mended line counts (6.3)",
+                 OK + b"Content-Length : 6\r\n" + FIVE + b"\r\nhello",
+                 BAD, b"", False, False)
+    yield Answer("space-interim", "in an interim answer, too",
+                 b"HTTP/1.1 103 X\r\nLink : y\r\n\r\n" + OK + FIVE +
+                 b"\r\nhello", GOOD, b"hello", True, False)
     for c in range(256):
         b = bytes([c])
         good = c == 9 or 32 <= c < 127 or c >= 128
@@ -210,7 +226,7 @@ def interim():
         b"HTTP/1.1 103 X\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 100 X\r\nContent-Length: 5\r\n\r\n"], lambda v: v + final)
     yield from rows("interim-bad", "1xx is a head like any other", BAD, [
-        b"HTTP/1.1 103 X\nLink: y\r\n\r\n", b"HTTP/1.1 103 X\r\nX : y\r\n\r\n",
+        b"HTTP/1.1 103 X\nLink: y\r\n\r\n", b"HTTP/1.1 103 X\r\nX : y\n\r\n",
         b"HTTP/1.1 103 X\r\nX: a\r\n b\r\n\r\n",
         b"HTTP/1.1 103 X\r\nX: a\x00b\r\n\r\n"], lambda v: v + final)
     yield from rows("switch", "101 that nobody asked for", BAD, [
