@@ -41,6 +41,11 @@ MUST_CHECK int journal_schema_check(sqlite3 *db, const char *path,
 MUST_CHECK int journal_schema_migrate(sqlite3 *db, const char *path,
 				      int version, struct error *err);
 
+/* ---- settle.c ---- */
+
+/* journal_log_settle: before the first commit, no other writer. */
+MUST_CHECK int journal_log_settle(struct journal *j, struct error *err);
+
 /* ---- names.c: text of types and sources to small ids and back ---- */
 
 #define JOURNAL_NAME_SLOTS 256
@@ -126,7 +131,7 @@ struct journal {
 	size_t queue_capacity;
 	pthread_t thread;
 	int64_t page_bytes;
-	int64_t wal_bytes, wal_bytes_tried;
+	int64_t wal_bytes, wal_bytes_tried, checkpoint_bytes;
 
 	/* failure: the writer's own */
 	struct gap gap;

@@ -14,6 +14,9 @@
 
 #define COMMIT_DELAY_MS 30
 #define QUEUE_CAPACITY 4096
+/* Items wait while a checkpoint runs, so it comes early: 8 MiB take some ten
+ * milliseconds. */
+#define CHECKPOINT_BYTES (8 << 20)
 
 /* Settings of the writing connection. page_size counts for new files only
  * and comes before journal_mode; twice 8192 halves the system calls and
@@ -143,6 +146,8 @@ file_open(struct journal *j, struct error *err)
 	if (!mode_is_wal(j))
 		return error_set(err, "%s: no write-ahead log here; the data "
 				 "directory must be on a local disk", j->path);
+	if (journal_log_settle(j, err) < 0)
+		return -1;
 	if (journal_schema_migrate(j->db, j->path, version, err) < 0)
 		return -1;
 	return journal_stmts_prepare(j->db, STMT_WRITER, j->stmts, j->path,
@@ -200,6 +205,8 @@ journal_alloc(const struct journal_options *o)
 						: COMMIT_DELAY_MS;
 	j->queue_capacity = o->queue_capacity ? o->queue_capacity
 					      : QUEUE_CAPACITY;
+	j->checkpoint_bytes = o->checkpoint_bytes ? o->checkpoint_bytes
+						  : CHECKPOINT_BYTES;
 	j->on_commit = o->on_commit;
 	j->on_commit_arg = o->on_commit_arg;
 	journal_batch_init(&j->posted);

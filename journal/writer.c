@@ -15,12 +15,6 @@
 #define TX_BYTES_MAX (4 << 20)
 #define BACKOFF_FIRST_MS 20
 #define BACKOFF_LAST_MS 2000
-/* Items wait while a checkpoint runs, so it comes early: 8 MiB take some ten
- * milliseconds. From the hard limit on readers are waited for, which takes
- * as long as their short transactions, so that the log can start over. */
-#define CHECKPOINT_BYTES (8 << 20)
-#define CHECKPOINT_BYTES_HARD (20 << 20)
-#define CHECKPOINT_BYTES_STEP (2 << 20)
 #define CHECKPOINT_WAIT_MS 100
 
 /* ---- one transaction ---- */
@@ -171,17 +165,19 @@ commit_some(struct journal *j, struct batch *todo)
 
 /* The only checkpointer: of two, SQLite before 3.51.3 may lose a commit.
  * Runs after everyone has been told, so that no item waits for it. Failure
- * is harmless, the log just grows until the next attempt. */
+ * is harmless, the log just grows until the next attempt. Well above the
+ * usual size readers are waited for, which takes as long as their short
+ * transactions, so that the log can start over. */
 static void
 checkpoint(struct journal *j)
 {
-	bool hard = j->wal_bytes >= CHECKPOINT_BYTES_HARD;
+	bool hard = j->wal_bytes >= j->checkpoint_bytes / 2 * 5;
 
-	if (j->wal_bytes < CHECKPOINT_BYTES) {
+	if (j->wal_bytes < j->checkpoint_bytes) {
 		j->wal_bytes_tried = 0;
 		return;
 	}
-	if (j->wal_bytes < j->wal_bytes_tried + CHECKPOINT_BYTES_STEP)
+	if (j->wal_bytes < j->wal_bytes_tried + j->checkpoint_bytes / 4)
 		return;
 	j->wal_bytes_tried = j->wal_bytes;
 	sqlite3_busy_timeout(j->db, CHECKPOINT_WAIT_MS);
