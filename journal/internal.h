@@ -96,6 +96,7 @@ void journal_drain(struct journal *j, struct batch *b, size_t limit);
 void journal_sleep(struct journal *j, enum writer_mode mode,
 		   uint64_t until_us);
 void journal_wake(struct journal *j);
+bool journal_item_waits(struct journal *j);
 void journal_queues_free(struct journal *j);
 
 /* ---- gap.c ---- */
@@ -109,6 +110,39 @@ struct gap {
 void journal_gap_count(struct gap *g, const char *reason);
 /* journal_gap_append writes matapalo.gap.v1 when there is a gap. */
 void journal_gap_append(struct gap *g, struct journal_tx *tx);
+
+/* ---- retain.c, hold.c ---- */
+
+struct holds {
+	struct journal_hold *at;
+	size_t count;
+	bool stale;		/* to be read again */
+};
+struct retain {
+	struct journal_retention want;
+	struct holds holds;
+	struct name_cache types;
+	int64_t next_sequence;	/* the sweep is here */
+	bool left_behind;	/* the sweep passed what something holds */
+	int64_t appended, bytes;	/* came since the last step */
+	uint64_t due_us, sweep_us;	/* next step; next sweep from the oldest */
+	uint64_t warned_us;
+	struct journal_usage seen;	/* of the writer; copied under lock */
+};
+/* journal_retain deletes a little when it is due; between transactions. */
+void journal_retain(struct journal *j);
+/* journal_retain_due: monotonic us, 0 when there is nothing to do. */
+uint64_t journal_retain_due(const struct journal *j);
+void journal_retain_fini(struct journal *j);
+MUST_CHECK int journal_holds_load(struct journal *j);
+void journal_holds_free(struct holds *h);
+/* The hold that covers the event, or NULL. */
+const struct journal_hold *
+journal_holds_find(const struct holds *h, int64_t sequence, int64_t time_us,
+		   struct span type, struct span subject);
+/* journal_removed_add notes that first to last are gone, and why. */
+void journal_removed_add(struct journal_tx *tx, int64_t first, int64_t last,
+			 const char *reason);
 
 /* ---- the journal ---- */
 
@@ -133,6 +167,8 @@ struct journal {
 	int64_t page_bytes;
 	int64_t wal_bytes, wal_bytes_tried, checkpoint_bytes;
 
+	struct retain retain;	/* the writer's own */
+
 	/* failure: the writer's own */
 	struct gap gap;
 	char reason[128];
@@ -148,6 +184,7 @@ struct journal {
 
 	pthread_mutex_t lock;	/* of all below */
 	struct batch posted;
+	struct journal_usage usage;
 	void (*on_commit)(void *arg, int64_t sequence);
 	void *on_commit_arg;
 };

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/id.h"
 #include "base/span.h"
+#include "journal/retain.h"
 
 struct journal;
 struct journal_tx;
@@ -49,6 +50,7 @@ struct journal_options {
 	 * with the newest sequence; a doorbell for readers. May be NULL. */
 	void (*on_commit)(void *arg, int64_t sequence);
 	void *on_commit_arg;
+	struct journal_retention retention;	/* default: all, for ever */
 };
 
 /* journal_open opens or creates the file, migrates it and starts the
@@ -152,7 +154,9 @@ void journal_tx_retry_put(struct journal_tx *tx,
 void journal_tx_retry_delete(struct journal_tx *tx, const char *group,
 			     int64_t sequence);
 void journal_tx_dead_put(struct journal_tx *tx, const struct journal_dead *d);
-/* Small durable values of other parts: (space, key) -> text. */
+/* Small durable values of other parts: (space, key) -> text. A value in a
+ * space "NAME.pending" that is a JSON object with a member `sequence` keeps
+ * that event from being deleted. */
 void journal_tx_state_put(struct journal_tx *tx, const char *space,
 			  const char *key, struct span value);
 void journal_tx_state_delete(struct journal_tx *tx, const char *space,

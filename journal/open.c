@@ -209,6 +209,9 @@ journal_alloc(const struct journal_options *o)
 						  : CHECKPOINT_BYTES;
 	j->on_commit = o->on_commit;
 	j->on_commit_arg = o->on_commit_arg;
+	j->retain.want = o->retention;
+	j->retain.holds.stale = true;
+	j->retain.due_us = j->retain.appended = 1;
 	journal_batch_init(&j->posted);
 	pthread_mutex_init(&j->lock, NULL);
 	atomic_store(&j->writable, true);
@@ -227,6 +230,7 @@ journal_free(struct journal **jp)
 	journal_stmts_finalize(j->stmts);
 	sqlite3_close(j->db);
 	journal_names_clear(&j->names);
+	journal_retain_fini(j);
 	journal_queues_free(j);
 	pthread_mutex_destroy(&j->lock);
 	if (j->lock_fd >= 0)

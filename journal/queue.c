@@ -206,8 +206,8 @@ journal_drain(struct journal *j, struct batch *b, size_t limit)
 	drain_posted(j, b, limit);
 }
 
-static bool
-item_waits(struct journal *j)
+bool
+journal_item_waits(struct journal *j)
 {
 	struct journal_queue *q;
 	bool posted;
@@ -230,7 +230,7 @@ journal_sleep(struct journal *j, enum writer_mode mode, uint64_t until_us)
 	if (until_us && until_us <= now)
 		return;
 	atomic_store(&j->mode, mode);
-	if (!item_waits(j) && !atomic_load(&j->stopping))
+	if (!journal_item_waits(j) && !atomic_load(&j->stopping))
 		futex_wait(&j->mode, mode, until_us ? until_us - now : 0);
 	atomic_store(&j->mode, WRITER_AWAKE);
 }

@@ -114,6 +114,8 @@ after_commit(struct journal *j, const struct journal_tx *tx,
 			 j->path);
 	atomic_store(&j->last_sequence, tx->last);
 	atomic_store(&j->writable, true);
+	j->retain.appended += tx->events;
+	j->retain.bytes += tx->bytes;
 	items_done(j, applied, JOURNAL_COMMITTED);
 	ring_doorbell(j, tx->last);
 }
@@ -207,6 +209,7 @@ commit_all(struct journal *j, struct batch *b)
 			items_done(j, b, JOURNAL_FAILED);
 	}
 	checkpoint(j);
+	journal_retain(j);
 }
 
 /* Waits for company until the first item's delay is over. */
@@ -228,9 +231,10 @@ idle(struct journal *j)
 	struct batch none;
 
 	journal_batch_init(&none);
-	if (atomic_load(&j->writable))
-		journal_sleep(j, WRITER_WAITS_ANY, 0);
-	else if (attempt_is_due(j))
+	if (atomic_load(&j->writable)) {
+		journal_sleep(j, WRITER_WAITS_ANY, journal_retain_due(j));
+		journal_retain(j);
+	} else if (attempt_is_due(j))
 		commit_some(j, &none);
 	else
 		journal_sleep(j, WRITER_WAITS_ANY, j->retry_at_us);

@@ -61,5 +61,6 @@ TCase *case_queue(void);
 TCase *case_writer(void);
 TCase *case_crash(void);
 TCase *case_faults(void);
+TCase *case_retain(void);
 
 #endif

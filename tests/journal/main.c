@@ -21,6 +21,7 @@ main(void)
 	suite_add_tcase(s, case_writer());
 	suite_add_tcase(s, case_crash());
 	suite_add_tcase(s, case_faults());
+	suite_add_tcase(s, case_retain());
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
