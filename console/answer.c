@@ -65,6 +65,8 @@ answer_readyz(struct answer *out, const struct console_source *source)
 	}
 	out->type = "text/plain; charset=utf-8";
 	buf_adds(&out->body, "ready\n");
+	if (why_not)
+		buf_printf(&out->body, "warning: %s\n", why_not);
 }
 
 static void

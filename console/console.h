@@ -42,6 +42,8 @@ struct console_settings {
 	const char *tls_client_ca;	/* file, or NULL */
 	const char *tls_client_header;	/* NULL: nobody is told */
 	unsigned commit_delay_ms;
+	unsigned retain_age_s, retain_size;	/* MiB; 0: for ever, any */
+	const char *retain_full;	/* keep or drop */
 	const char *settings;		/* the settings file read, or NULL */
 };
 
@@ -59,6 +61,7 @@ struct console_admin;
  * own thread. */
 struct console_source {
 	void *arg;
+	/* true with *why_not set: ready, with a warning. */
 	bool (*ready)(void *arg, const char **why_not);
 	void (*status)(void *arg, struct json *out);	/* one object */
 	/* Appends metrics beyond the counters; may be NULL. */

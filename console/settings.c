@@ -102,6 +102,14 @@ check_tls_clients(const char *text, struct error *err)
 			 text);
 }
 
+static int
+check_retain_full(const char *text, struct error *err)
+{
+	if (!strcmp(text, "keep") || !strcmp(text, "drop"))
+		return 0;
+	return error_set(err, "`%s' is neither keep nor drop", text);
+}
+
 /* A token of RFC 9110 5.6.2. */
 static int
 check_field_name(const char *text, struct error *err)
@@ -145,9 +153,12 @@ check_text(enum settings_type type, const char *text, struct error *err)
 		return check_tls_clients(text, err);
 	case SETTINGS_FIELD_NAME:
 		return check_field_name(text, err);
+	case SETTINGS_RETAIN_FULL:
+		return check_retain_full(text, err);
 	case SETTINGS_COUNT:
 	case SETTINGS_NUMBER:
 	case SETTINGS_DURATION:
+	case SETTINGS_AGE:
 		return 0;
 	}
 	return 0;
@@ -170,6 +181,8 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 		return value_count(texts[0], NUMBER_MAX, member, err);
 	case SETTINGS_DURATION:
 		return value_duration(texts[0], member, err);
+	case SETTINGS_AGE:
+		return value_age(texts[0], member, err);
 	case SETTINGS_TEXT:
 	case SETTINGS_LEVEL:
 	case SETTINGS_ADDRESS:
@@ -177,6 +190,7 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 	case SETTINGS_TLS_VERSION:
 	case SETTINGS_TLS_CLIENTS:
 	case SETTINGS_FIELD_NAME:
+	case SETTINGS_RETAIN_FULL:
 		list[0] = texts[0];
 		return 0;
 	case SETTINGS_LISTEN_LIST:

@@ -54,6 +54,9 @@ write_process(const struct cJSON *s, struct buf *out)
 		   payload_bool(payload_at(s, "/journal/writable"), true)
 			   ? "writable"
 			   : "CANNOT BE WRITTEN");
+	if (*string_at(s, "/warning"))
+		buf_printf(out, "WARNING  %s: %s\n", string_at(s, "/warning"),
+			   string_at(s, "/journal/held_by"));
 	if (*string_at(s, "/rules/path"))
 		buf_printf(out, "rules    %s, loaded %s\n",
 			   string_at(s, "/rules/path"),

@@ -10,6 +10,7 @@
 #include "base/span.h"
 
 #define DAY_MS (24u * 3600u * 1000u)
+#define AGE_MAX (36500u * 24u * 3600u)
 #define WORD_MAX 40 /* longer words are never compared */
 
 struct unit {
@@ -56,6 +57,30 @@ value_duration(const char *text, unsigned *ms, struct error *err)
 	return error_set(err,
 			 "`%s' is not a time: write a number and ms, s, m or h "
 			 "(250ms, 3s, 2m), at most 24h",
+			 text);
+}
+
+int
+value_age(const char *text, unsigned *seconds, struct error *err)
+{
+	static const struct {
+		const char *suffix;
+		unsigned seconds;
+	} ages[] = { { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 } };
+	uint64_t n = 1;
+	const char *rest = take_digits(text, AGE_MAX, &n);
+
+	for (size_t i = 0; rest && i < ARRAY_SIZE(ages); i++) {
+		if ((n || *rest) && strcmp(rest, ages[i].suffix))
+			continue;
+		if (n * ages[i].seconds > AGE_MAX)
+			break;
+		*seconds = (unsigned)(n * ages[i].seconds);
+		return 0;
+	}
+	return error_set(err,
+			 "`%s' is not an age: write a number and s, m, h or d "
+			 "(12h, 30d), or 0",
 			 text);
 }
 

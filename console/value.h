@@ -15,6 +15,9 @@
 /* "250ms", "3s", "2m", "1h"; at most 24 hours. */
 MUST_CHECK int value_duration(const char *text, unsigned *ms,
 			      struct error *err);
+/* value_age: "90s", "12h", "30d", or 0; at most a hundred years. */
+MUST_CHECK int value_age(const char *text, unsigned *seconds,
+			 struct error *err);
 MUST_CHECK int value_count(const char *text, unsigned max, unsigned *count,
 			   struct error *err);
 /* value_sequence: an event's or a dead letter's number, from 1. */

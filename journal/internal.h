@@ -125,7 +125,8 @@ struct retain {
 	int64_t next_sequence;	/* the sweep is here */
 	bool left_behind;	/* the sweep passed what something holds */
 	int64_t appended, bytes;	/* came since the last step */
-	uint64_t due_us, sweep_us;	/* next step; next sweep from the oldest */
+	uint64_t due_us;	/* next step */
+	uint64_t sweep_us;	/* next sweep from the oldest */
 	uint64_t warned_us;
 	struct journal_usage seen;	/* of the writer; copied under lock */
 };

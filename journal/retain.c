@@ -9,6 +9,8 @@
  *
  * Numbers of deleted events are noted in `removed`; the newest event always
  * stays, so that no number is given twice. */
+#include "journal/retain.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 

@@ -113,6 +113,13 @@ start_journal(struct run *r, struct error *err)
 		.path = path,
 		.commit_delay_ms = r->settings->commit_delay_ms,
 		.queue_capacity = QUEUE_CAPACITY,
+		.retention = {
+			.age_us = r->settings->retain_age_s * 1000000ll,
+			.bytes = (int64_t)r->settings->retain_size << 20,
+			.when_full = strcmp(r->settings->retain_full, "drop")
+					     ? JOURNAL_FULL_KEEP
+					     : JOURNAL_FULL_DROP,
+		},
 	};
 
 	snprintf(path, sizeof(path), "%s/journal.db", r->data);

@@ -70,6 +70,9 @@ void watchers_stop(struct run *r);
 
 void run_status(void *arg, struct json *out);
 void run_metrics(void *arg, struct buf *out);	/* status_targets.c */
+/* status_journal.c: the member "journal" of the status, and its metrics. */
+void run_status_journal(struct run *r, struct json *j);
+void run_metrics_journal(struct run *r, struct buf *out);
 void run_status_targets(struct run *r, struct json *j);
 bool run_ready(void *arg, const char **why_not);
 

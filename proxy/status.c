@@ -114,6 +114,19 @@ write_process(struct run *r, struct json *j)
 	json_array_end(j);
 }
 
+/* Ready all the same, but somebody should look at it. */
+static bool
+run_warns(struct run *r, const char **warning)
+{
+	struct journal_usage u;
+
+	journal_usage_get(r->proxy.journal, &u);
+	if (u.over_limit)
+		*warning = "the journal is over retain_size, because "
+			   "something still needs its oldest events";
+	return true;
+}
+
 bool
 run_ready(void *arg, const char **why_not)
 {
@@ -124,7 +137,7 @@ run_ready(void *arg, const char **why_not)
 	else if (!journal_is_writable(r->proxy.journal))
 		*why_not = "the journal cannot be written";
 	else
-		return true;
+		return run_warns(r, why_not);
 	return false;
 }
 
@@ -140,20 +153,14 @@ run_status(void *arg, struct json *j)
 	json_key(j, "ready");
 	json_bool(j, ready);
 	json_key(j, "not_ready_because");
-	json_str(j, why_not);
+	json_str(j, ready ? NULL : why_not);
+	json_key(j, "warning");
+	json_str(j, ready ? why_not : NULL);
 	json_key(j, "rules");
 	write_rules(r, j);
 	json_key(j, "targets");
 	run_status_targets(r, j);
-	json_key(j, "journal");
-	json_object_begin(j);
-	json_key(j, "path");
-	json_str(j, journal_path(r->proxy.journal));
-	json_key(j, "last_sequence");
-	json_i64(j, journal_last_sequence(r->proxy.journal));
-	json_key(j, "writable");
-	json_bool(j, journal_is_writable(r->proxy.journal));
-	json_object_end(j);
+	run_status_journal(r, j);
 	json_key(j, "bus");
 	bus_status(r->proxy.bus, j);
 	json_key(j, "shadow");

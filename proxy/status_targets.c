@@ -182,4 +182,5 @@ run_metrics(void *arg, struct buf *out)
 			   "gauge\n", all[i].name, all[i].help, all[i].name);
 		each_target(arg, all[i].put, out);
 	}
+	run_metrics_journal(arg, out);
 }

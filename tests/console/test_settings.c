@@ -30,6 +30,16 @@ static const struct good goods[] = {
 	{ { "--legacy", "u" }, { 0 }, NULL, "head", "10000" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "idle", "60000" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "commit_delay", "30" },
+	{ { "--legacy", "u" }, { 0 }, NULL, "retain_age", "0" },
+	{ { "--legacy", "u", "--retain-age", "30d" },
+	  { 0 }, NULL, "retain_age", "2592000" },
+	{ { "--legacy", "u", "--retain-age", "0" },
+	  { 0 }, NULL, "retain_age", "0" },
+	{ { "--legacy", "u", "--retain-age", "36500d" },
+	  { 0 }, NULL, "retain_age", "3153600000" },
+	{ { "--legacy", "u", "--retain-size", "512" },
+	  { 0 }, NULL, "retain_size", "512" },
+	{ { "--legacy", "u" }, { 0 }, NULL, "retain_full", "keep" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "log_level", "info" },
 	{ { "--legacy", "u" }, { 0 }, NULL, "rules", "-" },
 	/* made from the data directory */
@@ -147,7 +157,8 @@ text_of(const struct console_settings *v, const struct settings_row *row,
 	const void *member = (const char *)v + row->offset;
 	const char *const *list = member;
 
-	if (row->type == SETTINGS_COUNT || row->type == SETTINGS_DURATION) {
+	if (row->type == SETTINGS_COUNT || row->type == SETTINGS_DURATION ||
+	    row->type == SETTINGS_AGE || row->type == SETTINGS_NUMBER) {
 		buf_printf(out, "%u", *(const unsigned *)member);
 		return;
 	}
@@ -186,6 +197,23 @@ struct bad {
 };
 
 static const struct bad bads[] = {
+	{ { "--legacy", "u", "--retain-age", "30" },
+	  { 0 },
+	  NULL,
+	  "--retain-age: `30' is not an age: write a number and s, m, h or d "
+	  "(12h, 30d), or 0",
+	  0 },
+	{ { "--legacy", "u", "--retain-age", "36501d" },
+	  { 0 },
+	  NULL,
+	  "--retain-age: `36501d' is not an age: write a number and s, m, h or "
+	  "d (12h, 30d), or 0",
+	  0 },
+	{ { "--legacy", "u", "--retain-full", "maybe" },
+	  { 0 },
+	  NULL,
+	  "--retain-full: `maybe' is neither keep nor drop",
+	  0 },
 	{ { 0 },
 	  { 0 },
 	  NULL,

@@ -193,7 +193,8 @@ START_TEST(keeps_what_is_referred_to)
 	journal_close(&j);
 	ck_assert_str_eq(sql_text("SELECT group_concat(sequence) FROM events"),
 			 "2,4,6,8,12");
-	ck_assert_str_eq(sql_text("SELECT data FROM dead_letters"), "{\"a\":1}");
+	ck_assert_str_eq(sql_text("SELECT data FROM dead_letters"),
+			 "{\"a\":1}");
 	ck_assert_str_eq(sql_text("SELECT group_concat(first || '-' || last)"
 				  " FROM gaps"), "1-1,3-3,5-5,7-7,9-11");
 }
