@@ -79,10 +79,38 @@ answer_bare(struct exchange *ex)
 	(void)out_add(&ex->to_client, bare_500, sizeof(bare_500) - 1);
 }
 
-static bool
-is_temporary(const struct problem_row *row)
+#define RETRY_MS 5000u		/* when nothing says how long it takes */
+#define RETRY_SOON_MS 1000u
+
+/* How long it will be before the same request may do better. */
+static uint64_t
+retry_ms(const struct exchange *ex, enum problem p)
 {
-	return row->status == 503 || row->status == 429;
+	const struct rules_target *t = ex->target;
+
+	if (p == PROBLEM_BREAKER_OPEN)
+		return target_breaker_ms(ex->lease->targets[t->index].shared,
+					 t, ex->worker->now_ms);
+	if (p == PROBLEM_QUEUE_FULL || p == PROBLEM_QUEUE_TIMEOUT)
+		return t->queue_wait_ms;
+	if (p == PROBLEM_BACKLOG)
+		return t->connect_ms;
+	/* A budget holds one second; another process takes over. */
+	return p == PROBLEM_RATE || ex->worker->draining ? RETRY_SOON_MS :
+							   RETRY_MS;
+}
+
+static const char *
+retry_after(const struct exchange *ex, enum problem p, char line[40])
+{
+	const struct problem_row *row = problem_row(p);
+	unsigned seconds;
+
+	if (row->status != 503 && row->status != 429)
+		return "";
+	seconds = (unsigned)((retry_ms(ex, p) + 999) / 1000);
+	snprintf(line, 40, "Retry-After: %u\r\n", seconds ? seconds : 1);
+	return line;
 }
 
 void
@@ -90,7 +118,7 @@ answer_problem(struct exchange *ex, enum problem p)
 {
 	const struct problem_row *row = problem_row(p);
 	CLEANUP(buf_fini) struct buf body = { 0 };
-	char *head, *copy;
+	char *head, *copy, line[40];
 
 	answer_begin(ex, row->status);
 	ex->answered_here = true;
@@ -104,7 +132,7 @@ answer_problem(struct exchange *ex, enum problem p)
 			    "Content-Length: %zu\r\n%s%s\r\n",
 			    row->status, row->phrase,
 			    worker_date(ex->worker), body.len,
-			    is_temporary(row) ? "Retry-After: 5\r\n" : "",
+			    retry_after(ex, p, line),
 			    ex->keep_alive ? "" : "Connection: close\r\n");
 	if (!copy || !head) {
 		answer_bare(ex);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/id.h"
+#include "base/invariant.h"
 
 #define RESERVED_FILES 64u
 #define SHARDS 64u
@@ -124,26 +125,28 @@ lock_shard(struct limits *l, uint64_t h)
 	return s;
 }
 
-bool
+enum limits_verdict
 limits_connect(struct limits *l, const struct network_address *a,
 	       uint64_t now_ms)
 {
 	struct network_address key = key_of(a);
 	uint64_t h = hash(l, &key);
-	bool admitted = true;
+	enum limits_verdict verdict = LIMITS_UNCOUNTED;
 	struct shard *s;
 	struct entry *e;
 
 	if (!l->connections || !is_counted(a))
-		return true;
+		return verdict;
 	s = lock_shard(l, h);
 	e = find(s->entries[h / SHARDS % BUCKETS], &key, &now_ms);
-	if (e && e->connections >= l->connections)
-		admitted = false;
-	else if (e)
+	if (e && e->connections >= l->connections) {
+		verdict = LIMITS_REFUSED;
+	} else if (e) {
 		e->connections++;
+		verdict = LIMITS_COUNTED;
+	}
 	pthread_mutex_unlock(&s->lock);
-	return admitted;
+	return verdict;
 }
 
 void
@@ -154,12 +157,10 @@ limits_disconnect(struct limits *l, const struct network_address *a)
 	struct shard *s;
 	struct entry *e;
 
-	if (!l->connections || !is_counted(a))
-		return;
 	s = lock_shard(l, h);
 	e = find(s->entries[h / SHARDS % BUCKETS], &key, NULL);
-	if (e && e->connections)
-		e->connections--;
+	INVARIANT(e && e->connections);
+	e->connections--;
 	pthread_mutex_unlock(&s->lock);
 }
 

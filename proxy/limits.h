@@ -19,10 +19,12 @@ void limits_free(struct limits **l);
 /* All of these: any thread. An IPv6 client is its /64; whoever has no address
  * has no limit. A full table lets pass what it cannot count. */
 
-/* limits_connect: false when the address has its fill; else limits_disconnect
- * follows. */
-bool limits_connect(struct limits *l, const struct network_address *a,
-		    uint64_t now_ms);
+/* limits_connect: REFUSED when the address has its fill; limits_disconnect
+ * follows what was COUNTED. UNCOUNTED: no limit holds, or no room. */
+enum limits_verdict { LIMITS_REFUSED, LIMITS_COUNTED, LIMITS_UNCOUNTED };
+enum limits_verdict
+limits_connect(struct limits *l, const struct network_address *a,
+	       uint64_t now_ms);
 void limits_disconnect(struct limits *l, const struct network_address *a);
 /* limits_request: may a request of this address be served now? A second's
  * worth may come in a burst. */

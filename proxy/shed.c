@@ -213,11 +213,16 @@ shed_admit(struct client *c)
 
 	if (!l || c->trusted || c->limited)
 		return true;
-	if (!limits_connect(l, &c->peer, c->worker->now_ms)) {
+	switch (limits_connect(l, &c->peer, c->worker->now_ms)) {
+	case LIMITS_COUNTED:
+		c->limited = true;
+		break;
+	case LIMITS_UNCOUNTED:
+		break;
+	case LIMITS_REFUSED:
 		counter_inc(COUNTER_LIMITED_CONNECTIONS);
 		return false;
 	}
-	c->limited = true;
 	return true;
 }
 

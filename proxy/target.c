@@ -62,6 +62,18 @@ target_report(struct target *t, const struct rules_target *c, uint64_t now_ms,
 		breaker_changed(t, c, after);
 }
 
+uint64_t
+target_breaker_ms(struct target *t, const struct rules_target *c,
+		  uint64_t now_ms)
+{
+	uint64_t left;
+
+	pthread_mutex_lock(&t->lock);
+	left = breaker_open_ms(&t->breaker, &c->breaker, now_ms);
+	pthread_mutex_unlock(&t->lock);
+	return left;
+}
+
 /* ---- ejection ---- */
 
 static unsigned

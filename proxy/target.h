@@ -73,6 +73,9 @@ uint32_t target_admit(struct target *t, const struct rules_target *c,
 		      uint64_t now_ms);
 void target_report(struct target *t, const struct rules_target *c,
 		   uint64_t now_ms, uint32_t ticket, enum breaker_outcome how);
+/* target_breaker_ms: how long it stays open; 0 when it may be asked. */
+uint64_t target_breaker_ms(struct target *t, const struct rules_target *c,
+			   uint64_t now_ms);
 /* target_failed: an address failed a live request; it may be ejected. */
 void target_failed(struct target *t, const struct rules_target *c,
 		   struct endpoint_set *set, struct endpoint *e,

@@ -121,6 +121,15 @@ breaker_report(struct breaker *b, const struct rules_breaker *limits,
 	}
 }
 
+uint64_t
+breaker_open_ms(const struct breaker *b, const struct rules_breaker *limits,
+		uint64_t now_ms)
+{
+	uint64_t until = b->opened_ms + limits->open_ms;
+
+	return b->state == BREAKER_OPEN && until > now_ms ? until - now_ms : 0;
+}
+
 const char *
 breaker_state_name(enum breaker_state s)
 {

@@ -38,6 +38,9 @@ uint32_t breaker_admit(struct breaker *b, const struct rules_breaker *limits,
 void breaker_report(struct breaker *b, const struct rules_breaker *limits,
 		    uint64_t now_ms, uint32_t ticket,
 		    enum breaker_outcome how);
+/* breaker_open_ms: how much longer it stays open; 0 when it is not. */
+uint64_t breaker_open_ms(const struct breaker *b,
+			 const struct rules_breaker *limits, uint64_t now_ms);
 /* breaker_state_name: "closed", "open" or "half-open". */
 const char *breaker_state_name(enum breaker_state s);
 

@@ -74,6 +74,23 @@ play(const struct row *rows, size_t count)
 
 #define PLAY(rows) play(rows, ARRAY_SIZE(rows))
 
+START_TEST(says_how_long_it_stays_open)
+{
+	struct breaker b = { 0 };
+
+	ck_assert_uint_eq(breaker_open_ms(&b, &limits, 100), 0);
+	for (int i = 0; i < 4; i++)
+		breaker_report(&b, &limits, 1000,
+			       breaker_admit(&b, &limits, 1000),
+			       BREAKER_FAILURE);
+	ck_assert_uint_eq(breaker_open_ms(&b, &limits, 1000), 500);
+	ck_assert_uint_eq(breaker_open_ms(&b, &limits, 1499), 1);
+	ck_assert_uint_eq(breaker_open_ms(&b, &limits, 1700), 0);
+	ck_assert_uint_ne(breaker_admit(&b, &limits, 1700), 0);
+	ck_assert_uint_eq(breaker_open_ms(&b, &limits, 1700), 0);
+}
+END_TEST
+
 START_TEST(opens_at_the_share_of_enough_requests)
 {
 	static const struct row rows[] = {
@@ -206,6 +223,7 @@ END_TEST
 static void
 fill(TCase *t)
 {
+	tcase_add_test(t, says_how_long_it_stays_open);
 	tcase_add_test(t, opens_at_the_share_of_enough_requests);
 	tcase_add_test(t, stays_closed_below_the_share);
 	tcase_add_test(t, old_failures_fall_out_of_the_window);

@@ -2,6 +2,7 @@
 """Peers that are odd but right, and what an upstream says unasked."""
 import os
 import queue
+import select
 import signal
 import time
 
@@ -82,9 +83,61 @@ def refusals_in_the_log(case):
               "127.0.0.1: request.unknown_method")
 
 
+def slow_peer(case):
+    """Answers /bad with 500 and nothing else at all."""
+    def serve(connection):
+        head, _ = read_message(connection)
+        if b" /bad " in head:
+            connection.send(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n")
+            return True
+        connection.fill()
+        return False
+    return Peer(case, serve).url
+
+
+def when_to_come_again(case):
+    """Retry-After says what is known (RFC 9110 10.2.3)."""
+    rules = {"version": 1, "targets": {
+        "legacy": {"url": slow_peer(case), "max_connections": 1,
+                   "timeout": {"head": "60s"},
+                   "queue": {"max": 1, "wait": "3s"}},
+        "new": {"url": slow_peer(case), "breaker": {
+            "requests": 2, "open_for": "40s"}}},
+        "rules": [{"name": "bad", "match": {"path": "/bad"},
+                   "stage": "migrated", "target": "new"}]}
+    matapalo = case.matapalo(rules=case.rules(rules),
+                             args=["--client-rate", "20"])
+
+    def after(path):
+        got = fetch(matapalo.port, "GET", path)
+        return got.json()["code"], int(got.get("Retry-After"))
+
+    for _ in range(2):
+        case.equal(fetch(matapalo.port, "GET", "/bad").status, 500, "bad")
+    code, seconds = after("/bad")
+    case.equal(code, "upstream.breaker_open", "an open breaker")
+    case.check(30 <= seconds <= 40, "Retry-After %d of 40 s" % seconds)
+    waiting = [Client(matapalo.port) for _ in range(2)]
+    for client in waiting:
+        client.send(lib.make_request("GET", "/hang"))
+    wait_for(lambda: [t["queued"] for t in matapalo.status()["targets"]
+                      if t["name"] == "legacy"] == [1], "a full queue")
+    case.equal(after("/hang"), ("upstream.queue_full", 3), "a full queue")
+    ready = select.select([c.socket for c in waiting], [], [], 20)[0]
+    late = [c for c in waiting if c.socket in ready][0]
+    case.equal(late.read().get("Retry-After"), "3", "queue.wait over")
+    code = wait_for(lambda: [x for x in [fetch(matapalo.port, "GET", "/bad")]
+                             if x.status == 429], "the rate to be reached")
+    case.equal(code[0].get("Retry-After"), "1", "a client over its rate")
+    for client in waiting:
+        client.close()
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def scenario(case):
     unasked(case)
     refusals_in_the_log(case)
+    when_to_come_again(case)
 
 
 lib.main(scenario)
