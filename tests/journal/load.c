@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "base/clock.h"
+#include "journal/dead.h"
 #include "tests/journal/disk.h"
 #include "tests/journal/platter.h"
 
@@ -25,6 +26,7 @@ enum effect {
 	EFFECT_RETRY_DONE,
 	EFFECT_DEAD,
 	EFFECT_PURGE,
+	EFFECT_REDRIVE,
 	EFFECTS
 };
 
@@ -146,7 +148,10 @@ entry_effect(struct journal_tx *tx, const struct entry *e)
 		entry_dead(tx, e);
 		return;
 	case EFFECT_PURGE:
-		journal_tx_dead_delete(tx, e->other % 16);
+		(void)journal_tx_purge(tx, e->other % 16);
+		return;
+	case EFFECT_REDRIVE:
+		(void)journal_tx_redrive(tx, e->other % 16, clock_wall_us());
 		return;
 	}
 }
@@ -256,6 +261,16 @@ load_fini(struct load *l)
 /* ---- the model ---- */
 
 static void
+model_redrive(struct model *m, int64_t id)
+{
+	int64_t letter = m->dead[id];
+
+	if (letter)
+		m->retry[letter % 10][letter / 10] = true;
+	m->dead[id] = 0;
+}
+
+static void
 model_add(struct model *m, const struct entry *e)
 {
 	m->max_number = e->number;
@@ -286,6 +301,9 @@ model_add(struct model *m, const struct entry *e)
 		break;
 	case EFFECT_PURGE:
 		m->dead[e->other % 16] = 0;
+		break;
+	case EFFECT_REDRIVE:
+		model_redrive(m, e->other % 16);
 		break;
 	}
 }

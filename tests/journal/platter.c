@@ -204,6 +204,9 @@ platter_lose(struct platter *p, uint64_t variant)
 	for (i = 0; i < p->count; i++) {
 		struct platter_file *f = &p->files[i];
 
+		/* Its own numbers: a file that is gone changes no other. */
+		c.random = variant + (uint64_t)(i + 1) * 0x9e3779b97f4a7c15u;
+		(void)platter_random(&c.random);
 		file_lose(f, &c);
 		f->cached = f->stable;
 		image_copy(&f->cache, &f->disk);
