@@ -145,6 +145,12 @@ journal_holds_find(const struct holds *h, int64_t sequence, int64_t time_us,
 void journal_removed_add(struct journal_tx *tx, int64_t first, int64_t last,
 			 const char *reason);
 
+/* ---- cache.c ---- */
+
+/* journal_cache_drop tells the kernel to forget the file but for its last
+ * cache_bytes; after a checkpoint. */
+void journal_cache_drop(struct journal *j);
+
 /* ---- the journal ---- */
 
 struct journal_tx {
@@ -167,6 +173,8 @@ struct journal {
 	pthread_t thread;
 	int64_t page_bytes;
 	int64_t wal_bytes, wal_bytes_tried, checkpoint_bytes;
+	int64_t cache_bytes;
+	int64_t dropped_bytes;	/* from the file's start */
 
 	struct retain retain;	/* the writer's own */
 

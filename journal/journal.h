@@ -46,6 +46,8 @@ struct journal_options {
 	unsigned commit_delay_ms;	/* for items not urgent; default 30 */
 	size_t queue_capacity;	/* items per queue, a power of two */
 	int64_t checkpoint_bytes;	/* of log; default 8 MiB */
+	int64_t cache_bytes;	/* of the file's end that the kernel is left
+				 * to keep in memory; default 64 MiB */
 	/* on_commit: after each successful commit, on the writer's thread,
 	 * with the newest sequence; a doorbell for readers. May be NULL. */
 	void (*on_commit)(void *arg, int64_t sequence);

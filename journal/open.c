@@ -17,6 +17,8 @@
 /* Items wait while a checkpoint runs, so it comes early: 8 MiB take some ten
  * milliseconds. */
 #define CHECKPOINT_BYTES (8 << 20)
+/* Some seconds of full load; who lags by more reads from the disk. */
+#define CACHE_BYTES ((int64_t)64 << 20)
 
 /* Settings of the writing connection. page_size counts for new files only
  * and comes before journal_mode; twice 8192 halves the system calls and
@@ -207,6 +209,7 @@ journal_alloc(const struct journal_options *o)
 					      : QUEUE_CAPACITY;
 	j->checkpoint_bytes = o->checkpoint_bytes ? o->checkpoint_bytes
 						  : CHECKPOINT_BYTES;
+	j->cache_bytes = o->cache_bytes ? o->cache_bytes : CACHE_BYTES;
 	j->on_commit = o->on_commit;
 	j->on_commit_arg = o->on_commit_arg;
 	j->retain.want = o->retention;

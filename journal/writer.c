@@ -188,6 +188,7 @@ checkpoint(struct journal *j)
 				       : SQLITE_CHECKPOINT_PASSIVE,
 				  NULL, NULL);
 	sqlite3_busy_timeout(j->db, JOURNAL_BUSY_WAIT_MS);
+	journal_cache_drop(j);
 }
 
 /* ---- the loop ---- */

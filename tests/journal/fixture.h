@@ -55,6 +55,7 @@ bool seen_row(void *seen, const struct journal_row *row);
 
 TCase *case_open(void);
 TCase *case_append(void);
+TCase *case_cache(void);
 TCase *case_read(void);
 TCase *case_lists(void);
 TCase *case_queue(void);

@@ -15,6 +15,7 @@ main(void)
 	digest_start();
 	suite_add_tcase(s, case_open());
 	suite_add_tcase(s, case_append());
+	suite_add_tcase(s, case_cache());
 	suite_add_tcase(s, case_read());
 	suite_add_tcase(s, case_lists());
 	suite_add_tcase(s, case_queue());
