@@ -168,6 +168,58 @@ encode_headers(struct json *j, const struct encode_secrets *how,
 	json_object_end(j);
 }
 
+#define TRAILERS_MAX 64u
+
+/* "Name: value" CRLF, again and again, as they went on. */
+static size_t
+split_trailers(struct span lines, struct message_field to[TRAILERS_MAX])
+{
+	size_t n = 0;
+
+	while (lines.len > 0 && n < TRAILERS_MAX) {
+		const char *end = memchr(lines.at, '\r', lines.len);
+		const char *colon = memchr(lines.at, ':', lines.len);
+		size_t len = end ? (size_t)(end - lines.at) : lines.len;
+
+		if (!colon || colon >= lines.at + len)
+			break;
+		to[n].name = (struct span){ lines.at,
+					    (size_t)(colon - lines.at) };
+		to[n].value = span_trim((struct span){
+			colon + 1, (size_t)(lines.at + len - colon - 1) });
+		n++;
+		len = len + 2 < lines.len ? len + 2 : lines.len;
+		lines.at += len;
+		lines.len -= len;
+	}
+	return n;
+}
+
+static void
+write_trailers(struct json *j, const struct encode_secrets *how,
+	       struct span lines)
+{
+	struct message_field fields[TRAILERS_MAX];
+	size_t n = split_trailers(lines, fields);
+
+	if (n == 0)
+		return;
+	json_key(j, "trailers");
+	encode_headers(j, how, (struct message_fields){ fields, n });
+}
+
+static void
+write_certificate(struct json *j, const struct bus_record *r)
+{
+	if (r->certificate_hash.len == 0)
+		return;
+	json_key(j, "client_certificate");
+	json_object_begin(j);
+	write_span(j, "sha256", r->certificate_hash);
+	write_span(j, "subject", r->certificate_subject);
+	json_object_end(j);
+}
+
 /* ---- the parts of an exchange ---- */
 
 static void
@@ -184,11 +236,13 @@ write_request(struct json *j, const struct encode_secrets *how,
 	write_span(j, "host", q->host);
 	write_span(j, "client", q->client);
 	write_span(j, "proto", r->proto);
+	write_certificate(j, r);
 	json_key(j, "headers");
 	encode_headers(j, how, q->fields);
 	encode_body(j, how, q->fields, &r->request_body,
 		    r->kind == BUS_RECORD_COMMAND ? ENCODE_BODY_AND_JSON
 						  : ENCODE_BODY_ONLY);
+	write_trailers(j, how, r->request_trailers);
 	json_object_end(j);
 }
 
@@ -205,6 +259,7 @@ write_response(struct json *j, const struct encode_secrets *how,
 	json_key(j, "headers");
 	encode_headers(j, how, r->response);
 	encode_body(j, how, r->response, &r->response_body, ENCODE_BODY_ONLY);
+	write_trailers(j, how, r->response_trailers);
 	json_object_end(j);
 }
 

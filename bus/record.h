@@ -51,6 +51,10 @@ struct bus_record {
 	int status;			/* 0: no answer */
 	struct message_fields response;
 	struct bus_body response_body;
+	/* Lines behind a chunked body, each with its CRLF, or "". */
+	struct span request_trailers, response_trailers;
+	/* Of the client's certificate: SHA-256 in hex, RFC 4514 name. */
+	struct span certificate_hash, certificate_subject;
 	struct span rule, stage, target, upstream, path_template;
 	struct span proto;		/* of the client's hop, or "" */
 	struct span command;		/* COMMAND: event type */

@@ -10,6 +10,8 @@
 #include "base/invariant.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/tls.h"
+#include "proxy/tls_server.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
 #include "rules/rules.h"
@@ -227,16 +229,27 @@ body_take(struct record_box *box, int side, struct flat *flat,
 	c->len = c->cap = 0;
 }
 
+/* What has arrived in full; an answer of our own has none. */
+static struct span
+trailers_of(const struct parse *p, const struct body *b)
+{
+	return b->framing == PARSE_CHUNKED && p->message_done ?
+		       parse_trailers(p) : (struct span){ "", 0 };
+}
+
 static size_t
 record_size(const struct exchange *ex)
 {
 	const struct message_request *v = &ex->view;
+	const char *peer = tls_peer(&ex->client->io);
 
 	return sizeof(struct record_box) + fields_size(v->fields) +
 	       fields_size(ex->answer_fields) + v->method.len +
 	       v->target.len + v->host.len + v->client.len +
 	       ex->upload_capture.first.len +
-	       ex->download_capture.first.len + 1536;
+	       ex->download_capture.first.len + (peer ? strlen(peer) : 0) +
+	       trailers_of(&ex->request, &ex->upload).len +
+	       trailers_of(&ex->response, &ex->download).len + 1536;
 }
 
 static struct span
@@ -312,6 +325,17 @@ box_new(struct exchange *ex, enum bus_record_kind kind, struct flat *flat)
 }
 
 static void
+copy_certificate(struct bus_record *r, struct flat *flat,
+		 const struct exchange *ex)
+{
+	struct span hash, subject;
+
+	tls_server_peer_parts(&ex->client->io, &hash, &subject);
+	r->certificate_hash = flat_copy(flat, hash);
+	r->certificate_subject = flat_copy(flat, subject);
+}
+
+static void
 copy_both(struct record_box *box, struct flat *flat, struct exchange *ex)
 {
 	struct bus_record *r = &box->record;
@@ -327,9 +351,14 @@ copy_both(struct record_box *box, struct flat *flat, struct exchange *ex)
 	if (r->traceparent.len)
 		r->tracestate = trace_field(flat, ex->view.fields,
 					    "tracestate");
-	if (r->kind == BUS_RECORD_EXCHANGE)
-		r->response = fields_copy(flat, table + request_n,
-					  ex->answer_fields);
+	copy_certificate(r, flat, ex);
+	r->request_trailers = flat_copy(
+		flat, trailers_of(&ex->request, &ex->upload));
+	if (r->kind != BUS_RECORD_EXCHANGE)
+		return;
+	r->response = fields_copy(flat, table + request_n, ex->answer_fields);
+	r->response_trailers = flat_copy(
+		flat, trailers_of(&ex->response, &ex->download));
 }
 
 /* Pushes; an exchange that waits must get through even when the ring is

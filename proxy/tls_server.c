@@ -175,6 +175,9 @@ add_subject(struct buf *out, X509 *x)
 	BIO_free(text);
 }
 
+#define PEER_HASH "Hash="
+#define PEER_SUBJECT ";Subject=\""
+
 static void
 name_peer(struct io *io)
 {
@@ -183,14 +186,31 @@ name_peer(struct io *io)
 
 	if (!x)
 		return;
-	buf_adds(&out, "Hash=");
+	buf_adds(&out, PEER_HASH);
 	add_hash(&out, x);
-	buf_adds(&out, ";Subject=\"");
+	buf_adds(&out, PEER_SUBJECT);
 	add_subject(&out, x);
 	buf_addc(&out, '"');
 	(void)buf_str(&out);
 	tls_set_peer(io, out.failed ? NULL : buf_steal(&out, NULL));
 	buf_fini(&out);
+	ERR_clear_error();	/* whatever failed above: tls.c relies on it */
+}
+
+void
+tls_server_peer_parts(const struct io *io, struct span *hash,
+		      struct span *subject)
+{
+	const char *text = tls_peer(io), *mark;
+
+	*hash = *subject = (struct span){ "", 0 };
+	mark = text ? strstr(text, PEER_SUBJECT) : NULL;
+	if (!mark)
+		return;
+	hash->at = text + strlen(PEER_HASH);
+	hash->len = (size_t)(mark - hash->at);
+	subject->at = mark + strlen(PEER_SUBJECT);
+	subject->len = strlen(subject->at) - 1;
 }
 
 /* ---- handshakes ---- */

@@ -36,4 +36,9 @@ void tls_server_drain(int fd);
 enum io_result tls_server_handshake(struct tls_server *s, struct worker *w,
 				    struct io *io, const char *address);
 
+/* tls_server_peer_parts takes apart what tls_peer says of a client: both lent,
+ * both empty without a certificate. */
+void tls_server_peer_parts(const struct io *io, struct span *hash,
+			   struct span *subject);
+
 #endif

@@ -151,6 +151,58 @@ START_TEST(exchange_has_its_members)
 }
 END_TEST
 
+START_TEST(exchange_has_its_trailers)
+{
+	static const struct {
+		const char *lines, *pointer, *value;
+	} rows[] = {
+		{ "Digest: abc\r\n", "/digest", "abc" },
+		{ "A: 1\r\nB:\r\na:2\r\n", "/a/1", "2" },
+		{ "A: 1\r\nB:\r\na:2\r\n", "/b", "" },
+		{ "A: x:y \t\r\n", "/a", "x:y" },
+		{ "A: 1\r\nX-Api-Key: " CANARY "\r\n", "/a", "1" },
+		{ "", "", "(none)" },
+		{ "no colon\r\nA: 1\r\n", "", "(none)" },
+	};
+	struct bus_record r = an_exchange();
+	struct journal_event e;
+	struct cJSON *p;
+	char pointer[64];
+	size_t i;
+
+	for (i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		struct span lines = span_of(rows[i / 2].lines);
+
+		r.request_trailers = i % 2 ? lines : (struct span){ "", 0 };
+		r.response_trailers = i % 2 ? (struct span){ "", 0 } : lines;
+		p = encoded(&r, &e);
+		snprintf(pointer, sizeof(pointer), "/data/%s/trailers%s",
+			 i % 2 ? "request" : "response", rows[i / 2].pointer);
+		ck_assert_str_eq(at(p, pointer), rows[i / 2].value);
+		payload_free(&p);
+	}
+}
+END_TEST
+
+START_TEST(exchange_says_whose_certificate)
+{
+	struct bus_record r = an_exchange();
+	struct journal_event e;
+	struct cJSON *p = encoded(&r, &e);
+
+	ck_assert_ptr_null(payload_at(p, "/data/request/client_certificate"));
+	payload_free(&p);
+	r.certificate_hash = SPAN_LITERAL("00ff");
+	r.certificate_subject = SPAN_LITERAL("CN=me,O=a \\\"b\\\"");
+	p = encoded(&r, &e);
+	ck_assert_str_eq(at(p, "/data/request/client_certificate/sha256"),
+			 "00ff");
+	ck_assert_str_eq(at(p, "/data/request/client_certificate/subject"),
+			 "CN=me,O=a \\\"b\\\"");
+	payload_free(&p);
+}
+END_TEST
+
 START_TEST(aborted_exchange_has_no_response)
 {
 	struct bus_record r = an_exchange();
@@ -384,6 +436,8 @@ main(void)
 
 	digest_start();
 	tcase_add_test(t, exchange_has_its_members);
+	tcase_add_test(t, exchange_has_its_trailers);
+	tcase_add_test(t, exchange_says_whose_certificate);
 	tcase_add_test(t, aborted_exchange_has_no_response);
 	tcase_add_test(t, command_inlines_a_json_body);
 	tcase_add_loop_test(t, body_is_stored_safely, 0, ARRAY_SIZE(bodies));

@@ -27,6 +27,34 @@ class Open(Peer):
         self.connections.put(connection)
 
 
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+def recorded_trailers(case):
+    """What stands behind a body is in the event, secrets replaced."""
+    def serve(connection):
+        read_message(connection)
+        connection.send(b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"\r\n5\r\nright"
+                        b"\r\n0\r\nX-Sum: 1\r\nx-sum: 2\r\n\r\n")
+    rules = {"version": 1, "targets": {"legacy": {
+        "url": Peer(case, serve).url}}, "redact": {"headers": ["X-Mine"]}}
+    matapalo = case.matapalo(rules=case.rules(rules))
+    with Client(matapalo.port) as client:
+        for trailers in (b"X-Mine: c4n4ry\r\nX-Yours:\r\n", b""):
+            for part in (b"POST /t HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n"
+                         b"Connection: TE\r\n" + CHUNKED + b"\r\n",
+                         b"2\r\nhi\r\n0\r\n" + trailers + b"\r\n"):
+                client.send(part)
+            case.equal(client.read().body, b"right", "the answer")
+    first, second = matapalo.await_exchanges(2)
+    sent = first["request"]["trailers"]
+    case.check(sent["x-mine"].startswith("redacted:"), "redacted: %r" % sent)
+    case.equal(sent["x-yours"], "", "an empty one")
+    case.equal(first["response"]["trailers"], {"x-sum": ["1", "2"]}, "answer")
+    case.check("trailers" not in second["request"], "none")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def is_stopped(process):
     with open("/proc/%d/stat" % process.pid) as f:
         return f.read().rsplit(")", 1)[1].split()[0] == "T"
@@ -136,6 +164,7 @@ def when_to_come_again(case):
 
 def scenario(case):
     unasked(case)
+    recorded_trailers(case)
     refusals_in_the_log(case)
     when_to_come_again(case)
 

@@ -480,7 +480,14 @@ def client_certificates(case, p, origin):
                                           % p.fingerprint("me")) and
                        "O=Shop \\\"1\\\"" in said[0] and
                        "CN=me" in said[0], "who it is: " + said[0])
+            subject = said[0].split(";Subject=", 1)[1][1:-1]
         case.check(resumed, "the second is a resumed session")
+        total = matapalo.metrics()["matapalo_exchanges_answered_total"]
+        shown = [e["request"].get("client_certificate")
+                 for e in matapalo.await_exchanges(int(total))]
+        case.equal(shown[-2:], [{"sha256": p.fingerprint("me"),
+                                 "subject": subject}] * 2, "in the event")
+        case.equal(shown[0] is None, mode == "request", "nobody's event")
         case.equal(matapalo.stop(), 0, "exit status")
 
 
