@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/invariant.h"
 #include "bus/internal.h"
+#include "bus/job.h"
 
 /* ---- the bell ---- */
 
@@ -168,8 +169,10 @@ pump_main(void *arg)
 
 	while (!n.stopping) {
 		uint64_t next = groups_tick(b->groups);
+		uint64_t job = jobs_tick(b->jobs);
 		uint64_t served = GROUPS_NEVER;
 
+		next = job < next ? job : next;
 		if (b->server)
 			served = server_serve(b->server);
 		pump_wait(b, next < served ? next : served, &n);
@@ -211,7 +214,7 @@ open_parts(struct bus *b, const struct bus_options *o, struct error *err)
 	    recover_open_exchanges(b, err) < 0)
 		return -1;
 	b->groups = groups_open(&env, err);
-	if (!b->groups)
+	if (!b->groups || !(b->jobs = jobs_open(b, err)))
 		return -1;
 	if (o->urls && o->urls[0] &&
 	    !(b->server = server_open(b, o->urls, err)))
@@ -313,6 +316,7 @@ bus_close(struct bus **bp)
 		take_doorbell_off(b);
 	stop(b);
 	server_close(&b->server);
+	jobs_close(&b->jobs);
 	groups_close(&b->groups);
 	commands_free(&b->commands);
 	bus_set_redact(b, NULL);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 
 #include "base/invariant.h"
-#include "journal/dead.h"
 
 #define RETRY_AFTER_FAILURE_MS 200
 
@@ -90,9 +89,6 @@ apply_change(const struct flush *f, const struct change *c,
 		return;
 	case CHANGE_DEAD:
 		journal_tx_dead_put(tx, &dead);
-		return;
-	case CHANGE_REDRIVEN:
-		(void)journal_tx_redrive(tx, c->sequence, c->last_us);
 		return;
 	}
 }

@@ -57,7 +57,7 @@ struct entry {
 };
 
 /* What the next save does besides the cursor. */
-enum change_kind { CHANGE_RETRY, CHANGE_DONE, CHANGE_DEAD, CHANGE_REDRIVEN };
+enum change_kind { CHANGE_RETRY, CHANGE_DONE, CHANGE_DEAD };
 struct change {
 	enum change_kind kind;
 	int64_t sequence;

@@ -138,10 +138,6 @@ enum groups_effect groups_settle(struct groups *g,
 void groups_session_gone(struct groups *g, uint32_t session);
 void groups_leave(struct groups *g, const struct groups_who *who);
 
-/* groups_redrive makes dead letters events again, with all attempts: one by
- * id, or all of the group with id 0. Returns how many, -1 without group. */
-int groups_redrive(struct groups *g, const char *group, int64_t id);
-
 /* groups_tick ends leases that ran out and saves what changed. Returns when
  * (monotonic ms) it wants to be called again. */
 uint64_t groups_tick(struct groups *g);

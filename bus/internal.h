@@ -14,6 +14,7 @@
 #define BUS_SESSIONS_GONE 64
 #define BUS_SOON_MS 20
 
+struct jobs;
 struct server;
 
 struct bus {
@@ -22,6 +23,7 @@ struct bus {
 	const struct bus_source *source;
 	struct groups *groups;
 	struct commands *commands;
+	struct jobs *jobs;
 	struct server *server;
 	pthread_t pump;
 	bool pump_runs;

@@ -106,7 +106,7 @@ may_read_on(const struct taking *t)
 	size_t open = p->count - p->settled;
 
 	return !is_full(t) && p->retrying < RETRYING_MAX &&
-	       open - p->retrying - p->in_flight < WAITING_MAX;
+	       open < WAITING_MAX + p->retrying + p->in_flight;
 }
 
 static bool

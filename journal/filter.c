@@ -25,3 +25,12 @@ journal_filter_matches(const char *filter, struct span value)
 			return true;
 	return false;
 }
+
+bool
+journal_filter_takes(const struct journal_filter *f,
+		     const struct journal_row *row)
+{
+	return (!f->shadow_only || row->shadow) &&
+	       journal_filter_matches(f->type, row->type) &&
+	       journal_filter_matches(f->subject, row->subject);
+}

@@ -183,6 +183,10 @@ struct journal_filter {
 	bool shadow_only;
 };
 
+/* journal_filter_takes: would journal_read deliver the row? */
+bool journal_filter_takes(const struct journal_filter *f,
+			  const struct journal_row *row);
+
 /* Works on a journal that another process has open, too. */
 MUST_CHECK struct journal_reader *journal_reader_open(const char *path,
 						      struct error *err);

@@ -133,7 +133,8 @@ START_TEST(dead_letters_are_listed_and_redriven)
 	ck_assert_ptr_null(ask(c, "{\"op\":\"dlq_redrive\",\"group\":\"x\","
 				  "\"all\":true}"));
 	ck_assert_int_eq(ask_number(c, "{\"op\":\"dlq_redrive\","
-		"\"group\":\"g\",\"all\":true}", "/redriven"), 1);
+		"\"group\":\"g\",\"all\":true,\"wait_ms\":5000}",
+		"/redriven"), 1);
 	p = fetch_until(c, "{\"op\":\"fetch\",\"group\":\"g\","
 			   "\"consumer\":\"c\",\"wait_ms\":1000}");
 	payload_free(&p);

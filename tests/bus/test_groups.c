@@ -503,30 +503,6 @@ START_TEST(dead_letters_survive_a_restart)
 }
 END_TEST
 
-START_TEST(redrive_gives_all_attempts_again)
-{
-	fixture_append_many(&fx, "a.v1", 2, 1);
-	group("g", "{\"backoff_ms\":[0],\"max_attempts\":2}");
-	ck_assert_int_eq(take("g", "c", 2), 2);
-	ck_assert(settle("g", "c", GROUPS_TERM, 1, 0));
-	ck_assert(ack("g", "c", 2));
-	restart();
-	ck_assert_int_eq(groups_redrive(engine, "g", 99), 0);
-	ck_assert_int_eq(groups_redrive(engine, "x", 0), -1);
-	ck_assert_int_eq(groups_redrive(engine, "g", 0), 1);
-	ck_assert_int_eq(status("g", "dead"), 0);
-	restart();
-	ck_assert_int_eq(status("g", "dead"), 0);
-	for (unsigned i = 1; i <= 2; i++) {
-		ck_assert_int_eq(take("g", "c", 2), 1);
-		ck_assert_int_eq(got.sequence[0], 1);
-		ck_assert_uint_eq(got.attempt[0], i);
-		ck_assert(settle("g", "c", GROUPS_NAK, 1, 0));
-	}
-	ck_assert_int_eq(status("g", "dead"), 1);
-}
-END_TEST
-
 START_TEST(lowering_the_limit_buries)
 {
 	fixture_append_many(&fx, "a.v1", 1, 0);
@@ -580,7 +556,6 @@ main(void)
 	tcase_add_test(t, restart_goes_on_at_the_cursor);
 	tcase_add_test(t, retries_survive_a_restart);
 	tcase_add_test(t, dead_letters_survive_a_restart);
-	tcase_add_test(t, redrive_gives_all_attempts_again);
 	tcase_add_test(t, lowering_the_limit_buries);
 	tcase_add_test(t, what_was_taken_back_is_never_given);
 	suite_add_tcase(s, t);
