@@ -346,7 +346,9 @@ wire_redrive(struct wire *w, int64_t id, struct error *err)
 		json_i64(&j, id);
 	else
 		json_bool(&j, true);
-	if (call(w, &j, 0, err) || parse(w, &answer, err))
+	json_key(&j, "wait_ms");
+	json_u64(&j, CALL_MS);
+	if (call(w, &j, CALL_MS, err) || parse(w, &answer, err))
 		return -1;
 	return payload_int(payload_member(answer, "redriven"), 0);
 }
