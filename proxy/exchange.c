@@ -14,6 +14,7 @@
 
 #define EXCHANGE_MAGIC 0x45584348u
 #define SPARE_MAX 1024u
+#define SEND_LATER_BYTES 4096u	/* what is longer would leave the cache */
 
 /* The next one to be used was last used many requests ago: its lines come
  * from memory while the present one is worked on. */
@@ -53,6 +54,55 @@ exchange_new(struct worker *w, struct client *c)
 	return ex;
 }
 
+static void
+unsent_remove(struct exchange *ex)
+{
+	if (!ex->unsent_at)
+		return;
+	*ex->unsent_at = ex->unsent_next;
+	if (ex->unsent_next)
+		ex->unsent_next->unsent_at = ex->unsent_at;
+	else
+		ex->worker->unsent_end = ex->unsent_at;
+	ex->unsent_at = NULL;
+}
+
+static void
+unsent_append(struct worker *w, struct exchange *ex)
+{
+	ex->unsent_next = NULL;
+	ex->unsent_at = w->unsent_end;
+	*w->unsent_end = ex;
+	w->unsent_end = &ex->unsent_next;
+}
+
+/* Sending is most of the kernel's work and waking most of sending: a peer
+ * that was woken finds the rest there when one call follows the other. */
+bool
+exchange_sends_later(struct exchange *ex, const struct out *o)
+{
+	struct worker *w = ex->worker;
+
+	if (!w->gathers || !out_pending(o) ||
+	    out_queued(o) - o->sent_bytes > SEND_LATER_BYTES)
+		return false;
+	if (!ex->unsent_at)
+		unsent_append(w, ex);
+	return true;
+}
+
+void
+exchange_send_all(struct worker *w)
+{
+	struct exchange *ex;
+
+	w->gathers = false;
+	while ((ex = w->unsent) != NULL) {
+		unsent_remove(ex);
+		exchange_run(ex);
+	}
+}
+
 void
 exchange_free(struct exchange **exp)
 {
@@ -63,6 +113,7 @@ exchange_free(struct exchange **exp)
 	INVARIANT(!ex->commit_pending && !ex->waiting && !ex->upstream);
 	INVARIANT(!ex->queued && !ex->ticket);
 	*exp = NULL;
+	unsent_remove(ex);
 	if (ex->lease)
 		ex->lease->exchanges--;
 	chunk_give(&w->chunks, &ex->request_head);

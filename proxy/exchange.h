@@ -63,6 +63,7 @@ struct exchange {
 	struct worker *worker;
 	struct client *client;
 	struct exchange *next;		/* spare list, waiting table */
+	struct exchange *unsent_next, **unsent_at;	/* the worker's list */
 	struct arena arena;
 	enum step step;
 	bool running;			/* exchange_run is on the stack */
@@ -144,6 +145,10 @@ void exchange_free_spare(struct worker *w);
 /* exchange_run goes on from the present step as far as it can. May end the
  * exchange and with it the client. */
 void exchange_run(struct exchange *ex);
+/* exchange_sends_later: while the worker gathers, a short message waits until
+ * all events have been looked at; exchange_send_all goes on with it then. */
+bool exchange_sends_later(struct exchange *ex, const struct out *o);
+void exchange_send_all(struct worker *w);
 /* exchange_expired: the deadline of the present step has passed. */
 void exchange_expired(struct exchange *ex);
 const struct id *exchange_id(struct exchange *ex);

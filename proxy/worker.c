@@ -23,6 +23,7 @@
 #include "proxy/upstream.h"
 
 #define EVENTS_MAX 256
+#define GATHER_FROM 8	/* events; of fewer the first is sent at once */
 #define ACCEPT_MAX 64
 #define ACCEPT_PAUSE_MS 100u
 #define WARN_EVERY_MS 5000u
@@ -272,6 +273,7 @@ events_run(struct worker *w, int timeout_ms)
 
 	w->now_ms = clock_mono_ms();
 	shed_look(w);
+	w->gathers = n >= GATHER_FROM;
 	for (i = 0; i < n; i++)
 		io_event(events[i].data.ptr, events[i].events);
 	for (i = 0; i < n; i++) {
@@ -280,6 +282,7 @@ events_run(struct worker *w, int timeout_ms)
 		if (io->fd >= 0)	/* not closed earlier in this batch */
 			io->ready(io);
 	}
+	exchange_send_all(w);
 }
 
 static void
@@ -396,6 +399,7 @@ worker_init(struct worker *w, struct proxy *p, unsigned index,
 	memset(w, 0, sizeof(*w));
 	w->proxy = p;
 	w->index = index;
+	w->unsent_end = &w->unsent;
 	w->now_ms = clock_mono_ms();
 	id_random(&w->random, sizeof(w->random));
 	timer_wheel_init(&w->timers, w->now_ms);

@@ -71,6 +71,8 @@ struct worker {
 	unsigned spare_count;
 	struct client *clients;		/* all open ones */
 	struct client *resume;		/* to be run again in this batch */
+	bool gathers;			/* what is short is sent later, */
+	struct exchange *unsent, **unsent_end;	/* by these in turn */
 	struct listener *listeners;
 	struct pool *pools;		/* upstream addresses */
 	unsigned turn;			/* for addresses that are equal */

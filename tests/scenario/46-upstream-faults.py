@@ -3,7 +3,9 @@
 reset. The caller gets the right status in the configured time or can see
 that the answer is cut; nothing leaks; nothing is executed twice."""
 import collections
+import signal
 import socket
+import threading
 import time
 
 import lib
@@ -404,6 +406,42 @@ def never_left(case, origin):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+TOGETHER = 12
+
+
+def unasked(case):
+    """What a kept connection says before it was asked answers nobody, also
+    when it has been chosen for a request by then."""
+    held, all_here = [], threading.Event()
+
+    def serve(connection, _head):
+        held.append(connection)
+        if len(held) == TOGETHER:
+            all_here.set()
+        all_here.wait(20)
+        connection.send(HEAD % 2 + b"ok")
+        return True
+
+    rules = {"version": 1, "targets": {"legacy": {
+        "url": Upstream(case, serve).url, "retries": "100%"}}}
+    matapalo = case.matapalo(rules=case.rules(rules, "unasked.json"))
+    clients = [Client(matapalo.port) for _ in range(TOGETHER)]
+    for path in (b"/1", b"/2"):
+        if path == b"/2":
+            matapalo.signal(signal.SIGSTOP)
+        for client in clients:
+            client.send(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path)
+        if path == b"/2":
+            for connection in list(held):
+                connection.send(HEAD % 4 + b"evil")
+            matapalo.signal(signal.SIGCONT)
+        for client in clients:
+            answer = client.read()
+            case.equal((answer.status, answer.body), (200, b"ok"),
+                       "an answer to " + path.decode())
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def scenario(case):
     origin = case.origin("legacy")
     timeouts_are_kept(case, origin)
@@ -412,6 +450,7 @@ def scenario(case):
     truncation(case)
     retries(case)
     never_left(case, origin)
+    unasked(case)
 
 
 lib.main(scenario, 240 * SCALE)
