@@ -9,6 +9,7 @@
 #include <nng/protocol/reqrep0/req.h>
 
 #include "base/clock.h"
+#include "bus/patience.h"
 #include "payload/payload.h"
 
 #define ANSWER_MAX (64u << 20)
@@ -60,7 +61,7 @@ bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
 		error_set(err, "no memory for a bus client");
 		return NULL;
 	}
-	rc = nng_req0_open(&c->socket);
+	rc = patience_open(nng_req0_open, &c->socket);
 	if (rc != 0) {
 		failed(c, "cannot open a socket", rc, err);
 		free(c->url);
@@ -85,7 +86,7 @@ bus_client_close(struct bus_client **cp)
 	if (!c)
 		return;
 	*cp = NULL;
-	nng_close(c->socket);
+	(void)patience_close(c->socket);
 	free(c->url);
 	free(c);
 }

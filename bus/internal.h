@@ -101,7 +101,7 @@ void taken_back_free(struct taken_back **t);
 MUST_CHECK struct server *server_open(struct bus *b,
 				      const char *const *urls,
 				      struct error *err);
-/* server_stop answers what waits; server_close ends it. */
+/* server_close answers what waits, and blocks for a few seconds at most. */
 void server_close(struct server **s);
 const char *server_url(const struct server *s, size_t i);
 /* server_serve tries waiting calls again; returns when (monotonic ms) the

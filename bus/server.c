@@ -14,20 +14,27 @@
 #include "base/counter.h"
 #include "base/invariant.h"
 #include "base/log.h"
+#include "bus/patience.h"
 
-#define CLOSE_WAIT_MS 1000
-
+/* Under the lock. Whoever sets RECEIVING or SENDING gives the call to nng and
+ * says so with handed_over: until then it is no callback that is awaited. */
 static void
 set_state(struct call *c, enum call_state state)
 {
 	struct server *s = c->server;
 
-	pthread_mutex_lock(&s->lock);
-	if (c->state == CALL_WAITING)
-		s->waiting--;
 	c->state = state;
-	if (state == CALL_WAITING)
-		s->waiting++;
+	if (state == CALL_RECEIVING || state == CALL_SENDING)
+		s->handing++;
+	pthread_cond_broadcast(&s->idle);
+}
+
+/* Not of a call: nng may have ended it, and its next use begun. */
+static void
+handed_over(struct server *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->handing--;
 	pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -42,11 +49,12 @@ call_receive(struct call *c)
 
 	pthread_mutex_lock(&s->lock);
 	stopping = s->stopping;
-	c->state = stopping ? CALL_CLOSED : CALL_RECEIVING;
-	pthread_cond_broadcast(&s->idle);
+	set_state(c, stopping ? CALL_CLOSED : CALL_RECEIVING);
 	pthread_mutex_unlock(&s->lock);
-	if (!stopping)
-		nng_ctx_recv(c->ctx, c->aio);
+	if (stopping)
+		return;
+	nng_ctx_recv(c->ctx, c->aio);
+	handed_over(s);
 }
 
 /* An answer of nothing would leave the caller waiting for ever. */
@@ -74,20 +82,26 @@ make_message(struct call *c)
 static void
 send_now(struct call *c)
 {
+	struct server *s = c->server;
 	nng_msg *m = make_message(c);
 
-	if (!m) {
+	if (m) {
+		nng_aio_set_msg(c->aio, m);
+		nng_ctx_send(c->ctx, c->aio);
+	} else {
 		call_receive(c);
-		return;
 	}
-	nng_aio_set_msg(c->aio, m);
-	nng_ctx_send(c->ctx, c->aio);
+	handed_over(s);
 }
 
 void
 call_send(struct call *c)
 {
+	struct server *s = c->server;
+
+	pthread_mutex_lock(&s->lock);
 	set_state(c, CALL_SENDING);
+	pthread_mutex_unlock(&s->lock);
 	send_now(c);
 }
 
@@ -103,7 +117,7 @@ call_wait(struct call *c, int64_t wait_ms,
 	pthread_mutex_lock(&s->lock);
 	waits = wait_ms > 0 && !s->stopping && s->waiting < SERVER_WAITING_MAX;
 	if (waits) {
-		c->state = CALL_WAITING;
+		set_state(c, CALL_WAITING);
 		s->waiting++;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -127,8 +141,9 @@ call_may_run(struct call *c)
 
 	pthread_mutex_lock(&s->lock);
 	may = !s->stopping;
-	c->state = may ? CALL_RUNNING : CALL_CLOSED;
-	pthread_cond_broadcast(&s->idle);
+	if (!may)
+		s->asked_again++;
+	set_state(c, may ? CALL_RUNNING : CALL_CLOSED);
 	pthread_mutex_unlock(&s->lock);
 	return may;
 }
@@ -174,6 +189,14 @@ call_sent(struct call *c)
 }
 
 static void
+call_closed(struct call *c)
+{
+	pthread_mutex_lock(&c->server->lock);
+	set_state(c, CALL_CLOSED);
+	pthread_mutex_unlock(&c->server->lock);
+}
+
+static void
 call_event(void *arg)
 {
 	struct call *c = arg;
@@ -187,7 +210,7 @@ call_event(void *arg)
 		if (nng_aio_result(c->aio) == 0)
 			call_received(c);
 		else if (nng_aio_result(c->aio) == NNG_ECLOSED)
-			set_state(c, CALL_CLOSED);
+			call_closed(c);
 		else
 			call_receive(c);
 		return;
@@ -214,7 +237,7 @@ static void
 pick(struct picked *p, struct call *c, enum call_state state)
 {
 	c->server->waiting--;
-	c->state = state;
+	set_state(c, state);
 	p->at[p->count++] = c;
 }
 
@@ -291,13 +314,40 @@ server_drop_same(struct server *s, const struct call *newer)
 	drop_picked(&older);
 }
 
-static void
-on_pipe_gone(nng_pipe pipe, nng_pipe_ev event, void *arg)
+void
+server_answer_all(struct server *s)
 {
+	struct picked ready = { .count = 0 };
+
+	pthread_mutex_lock(&s->lock);
+	s->stopping = true;
+	for (size_t i = 0; i < SERVER_CALLS; i++) {
+		if (s->calls[i].state != CALL_WAITING)
+			continue;
+		(void)s->calls[i].again(&s->calls[i], true);
+		pick(&ready, &s->calls[i], CALL_SENDING);
+	}
+	pthread_mutex_unlock(&s->lock);
+	send_picked(&ready);
+}
+
+/* ---- connections ---- */
+
+static void
+on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+	struct server *s = arg;
 	int id = nng_pipe_id(pipe);
 
+	pthread_mutex_lock(&s->lock);
+	if (event == NNG_PIPE_EV_ADD_PRE)
+		s->pipes++;
+	else
+		s->pipes--;
+	pthread_cond_broadcast(&s->idle);
+	pthread_mutex_unlock(&s->lock);
 	if (event == NNG_PIPE_EV_REM_POST && id > 0)
-		bus_session_gone(arg, (uint32_t)id);
+		bus_session_gone(s->bus, (uint32_t)id);
 }
 
 /* ---- open ---- */
@@ -350,7 +400,7 @@ listen_on(struct server *s, const char *url, struct error *err)
 static int
 open_socket(struct server *s, struct error *err)
 {
-	int rc = nng_rep0_open(&s->socket);
+	int rc = patience_open(nng_rep0_open, &s->socket);
 
 	if (rc != 0)
 		return failed(err, "(nng)", "open a socket", rc);
@@ -358,8 +408,11 @@ open_socket(struct server *s, struct error *err)
 	rc = nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ,
 				 SERVER_FRAME_MAX);
 	if (rc == 0)
-		rc = nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST,
-				     on_pipe_gone, s->bus);
+		rc = nng_pipe_notify(s->socket, NNG_PIPE_EV_ADD_PRE, on_pipe,
+				     s);
+	if (rc == 0)
+		rc = nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, on_pipe,
+				     s);
 	return rc ? failed(err, "(nng)", "set up a socket", rc) : 0;
 }
 
@@ -407,6 +460,17 @@ open_memory(struct server *s, const char *const *urls, struct error *err)
 	return s->reader ? 0 : -1;
 }
 
+static void
+init_idle(struct server *s)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->idle, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 struct server *
 server_open(struct bus *b, const char *const *urls, struct error *err)
 {
@@ -420,7 +484,7 @@ server_open(struct bus *b, const char *const *urls, struct error *err)
 	s->bus = b;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->read_lock, NULL);
-	pthread_cond_init(&s->idle, NULL);
+	init_idle(s);
 	ok = open_memory(s, urls, err) == 0 && open_socket(s, err) == 0 &&
 	     open_calls(s, err) == 0;
 	for (; ok && *urls; urls++)
@@ -434,101 +498,4 @@ const char *
 server_url(const struct server *s, size_t i)
 {
 	return i < s->url_count ? s->urls[i] : NULL;
-}
-
-/* ---- close ---- */
-
-static bool
-is_busy(const struct server *s)
-{
-	for (size_t i = 0; i < SERVER_CALLS; i++)
-		if (s->calls[i].state == CALL_RUNNING)
-			return true;
-	return false;
-}
-
-static bool
-is_sending(const struct server *s)
-{
-	for (size_t i = 0; i < SERVER_CALLS; i++)
-		if (s->calls[i].state == CALL_SENDING)
-			return true;
-	return false;
-}
-
-static void
-answer_all(struct server *s)
-{
-	struct picked ready = { .count = 0 };
-
-	pthread_mutex_lock(&s->lock);
-	s->stopping = true;
-	for (size_t i = 0; i < SERVER_CALLS; i++) {
-		if (s->calls[i].state != CALL_WAITING)
-			continue;
-		(void)s->calls[i].again(&s->calls[i], true);
-		pick(&ready, &s->calls[i], CALL_SENDING);
-	}
-	pthread_mutex_unlock(&s->lock);
-	send_picked(&ready);
-}
-
-/* Long polls are answered as they are, publications come to their end, and
- * answers get a moment to leave. */
-static void
-drain(struct server *s)
-{
-	struct timespec until;
-
-	answer_all(s);
-	pthread_mutex_lock(&s->lock);
-	while (is_busy(s))
-		pthread_cond_wait(&s->idle, &s->lock);
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += CLOSE_WAIT_MS / 1000;
-	while (is_sending(s) && pthread_cond_timedwait(&s->idle, &s->lock,
-						       &until) == 0)
-		;
-	pthread_mutex_unlock(&s->lock);
-}
-
-static void
-close_calls(struct server *s)
-{
-	for (size_t i = 0; i < SERVER_CALLS; i++) {
-		struct call *c = &s->calls[i];
-
-		if (!c->aio)
-			continue;
-		nng_ctx_close(c->ctx);
-		nng_aio_stop(c->aio);
-		nng_aio_free(c->aio);
-		buf_fini(&c->out);
-	}
-}
-
-void
-server_close(struct server **sp)
-{
-	struct server *s = *sp;
-
-	if (!s)
-		return;
-	*sp = NULL;
-	if (s->calls) {
-		drain(s);
-		close_calls(s);
-	}
-	if (s->is_open)
-		nng_close(s->socket);
-	for (size_t i = 0; i < s->url_count; i++)
-		free(s->urls[i]);
-	free(s->urls);
-	free(s->calls);
-	recent_free(&s->recent);
-	journal_reader_close(&s->reader);
-	pthread_cond_destroy(&s->idle);
-	pthread_mutex_destroy(&s->read_lock);
-	pthread_mutex_destroy(&s->lock);
-	free(s);
 }

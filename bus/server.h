@@ -52,7 +52,6 @@ struct server {
 	struct bus *bus;
 	nng_socket socket;
 	bool is_open;
-	nng_listener *listeners;
 	char **urls;
 	size_t url_count;
 	struct call *calls;
@@ -62,6 +61,9 @@ struct server {
 	pthread_mutex_t lock;		/* of all below, and the calls' state */
 	pthread_cond_t idle;
 	size_t waiting;
+	size_t handing;		/* calls that are being given to nng */
+	size_t pipes;		/* connections */
+	size_t asked_again;	/* requests that came after the stop */
 	bool stopping;
 };
 
@@ -101,6 +103,9 @@ void call_send(struct call *c);
 /* server_drop_same lets go of an older long poll of the same consumer and
  * request: nng has sent the request twice. */
 void server_drop_same(struct server *s, const struct call *newer);
+
+/* server_answer_all begins the stop: long polls are answered as they are. */
+void server_answer_all(struct server *s);
 
 /* ---- recent.c: what was published lately, by its id ---- */
 

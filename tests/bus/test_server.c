@@ -4,7 +4,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/counter.h"
@@ -201,6 +204,62 @@ START_TEST(closing_under_eager_consumers)
 }
 END_TEST
 
+/* A consumer that sends one frame for ever, a byte at a time: whenever nng
+ * closes the connection, a part of a frame has just arrived. */
+static void *
+trickle_main(void *arg)
+{
+	static const unsigned char hello[] = { 0, 'S', 'P', 0, 0, 0x30, 0, 0 };
+	static const unsigned char frame[] = { 1, 0, 0, 0, 0, 0, 0x10, 0, 0 };
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	atomic_bool *began = arg;
+	ssize_t sent;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%.100s",
+		 live_ipc + strlen("ipc://"));
+	sent = connect(fd, (struct sockaddr *)&a, sizeof(a));
+	if (sent == 0)
+		sent = send(fd, hello, sizeof(hello), MSG_NOSIGNAL);
+	if (sent > 0)
+		sent = send(fd, frame, sizeof(frame), MSG_NOSIGNAL);
+	for (int i = 0; i < 1 << 20 && sent > 0; i++) {
+		sent = send(fd, "x", 1, MSG_NOSIGNAL);
+		atomic_store(began, sent > 0 && i > 100);
+	}
+	atomic_store(began, true);
+	close(fd);
+	return NULL;
+}
+
+static bool
+has_begun(void *arg)
+{
+	return atomic_load((atomic_bool *)arg);
+}
+
+/* Once nng is stuck it stays so: one close that was given up is enough. */
+START_TEST(closing_under_a_trickle)
+{
+	uint64_t took_ms = 0;
+
+	for (int i = 0; i < 5 && took_ms < 1000; i++) {
+		atomic_bool began = false;
+		uint64_t start;
+		pthread_t thread;
+
+		pthread_create(&thread, NULL, trickle_main, &began);
+		fixture_await(has_begun, &began, "a trickle");
+		start = clock_mono_ms();
+		bus_close(&live_bus);
+		took_ms = clock_mono_ms() - start;
+		ck_assert_uint_lt(took_ms, 10000);
+		pthread_join(thread, NULL);
+		live_start();
+	}
+}
+END_TEST
+
 START_TEST(batches_of_two_hundred)
 {
 	struct bus_client *c = connect_to(live_ipc);
@@ -393,6 +452,7 @@ suite(void)
 	tcase_add_test(t, long_poll_ends);
 	tcase_add_test(t, closing_answers_long_polls);
 	tcase_add_test(t, closing_under_eager_consumers);
+	tcase_add_test(t, closing_under_a_trickle);
 	tcase_add_test(t, batches_of_two_hundred);
 	tcase_add_test(t, read_is_a_tail);
 	tcase_add_test(t, bad_requests_say_what);
