@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded into a process, it lets one allocation fail: the N-th from the
  * moment when a test writes N into the file named by SCARCE_FILE.
- * The file is {countdown, failures, allocations}, three 64-bit numbers. */
+ * The file is {countdown, failures, allocations, failures in nng's start},
+ * four 64-bit numbers. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -9,11 +10,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 struct shared {
-	_Atomic int64_t countdown, failures, allocations;
+	_Atomic int64_t countdown, failures, allocations, in_nng_open;
 };
 
 void *__libc_malloc(size_t size);
@@ -40,6 +43,16 @@ scarce_open(void)
 		shared = at;
 }
 
+/* The thread that bus/patience.c starts. */
+static bool
+is_nng_open(void)
+{
+	char name[16] = "";
+
+	prctl(PR_GET_NAME, name);
+	return strcmp(name, "nng-open") == 0;
+}
+
 static bool
 must_fail(void)
 {
@@ -50,6 +63,8 @@ must_fail(void)
 	    atomic_fetch_sub(&shared->countdown, 1) != 1)
 		return false;
 	atomic_fetch_add(&shared->failures, 1);
+	if (is_nng_open())
+		atomic_fetch_add(&shared->in_nng_open, 1);
 	errno = ENOMEM;
 	return true;
 }
