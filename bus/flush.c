@@ -19,6 +19,8 @@ struct flush {
 	char name[GROUPS_NAME_SIZE];
 	int64_t cursor;
 	bool paused;
+	bool remove;
+	uint64_t version;
 	struct buf config;
 	struct changes changes;
 	enum flush_status status;	/* under flush_lock */
@@ -90,6 +92,9 @@ apply_change(const struct flush *f, const struct change *c,
 	case CHANGE_DEAD:
 		journal_tx_dead_put(tx, &dead);
 		return;
+	case CHANGE_RESET:
+		journal_tx_retries_delete(tx, f->name);
+		return;
 	}
 }
 
@@ -102,6 +107,10 @@ flush_apply(struct journal_item *item, struct journal_tx *tx)
 					   .config = buf_str(&f->config),
 					   .paused = f->paused };
 
+	if (f->remove) {
+		journal_tx_group_delete(tx, f->name);
+		return 0;
+	}
 	journal_tx_group_put(tx, &row);
 	for (size_t i = 0; i < f->changes.count; i++)
 		apply_change(f, &f->changes.at[i], tx);
@@ -183,6 +192,10 @@ flush_reap(struct groups *g, struct group *p)
 	if (status == FLUSH_FAILED) {
 		put_back(p, f);
 		p->flush_at = g->now.mono_ms + RETRY_AFTER_FAILURE_MS;
+	} else {
+		p->disk_cursor = f->cursor;
+		p->saved_version = f->version;
+		p->removed = f->remove;
 	}
 	p->flush = NULL;
 	flush_free(f);
@@ -215,6 +228,8 @@ flush_start(struct groups *g, struct group *p)
 	memcpy(f->name, p->name, sizeof(f->name));
 	f->cursor = cursor_of(p);
 	f->paused = p->paused;
+	f->version = p->version;
+	f->remove = p->dying;
 	write_config(p, &f->config);
 	f->changes = p->changes;
 	p->changes = (struct changes){ 0 };
@@ -227,6 +242,8 @@ flush_start(struct groups *g, struct group *p)
 static bool
 is_unsaved(const struct group *p)
 {
+	if (p->dying)
+		return !p->removed;
 	return p->changes.count > 0 || p->saved_cursor != cursor_of(p);
 }
 
@@ -245,6 +262,18 @@ group_flush(struct groups *g, struct group *p)
 	return p->flush_at;
 }
 
+bool
+group_flush_removed(struct groups *g, struct group *p, uint64_t *next)
+{
+	*next = GROUPS_NEVER;
+	if (!flush_reap(g, p) || p->removed)
+		return p->removed;
+	if (p->flush_at == GROUPS_NEVER || p->flush_at <= g->now.mono_ms)
+		flush_start(g, p);
+	*next = p->flush_at;
+	return false;
+}
+
 static void
 flush_wait(struct groups *g, struct group *p)
 {
@@ -255,10 +284,16 @@ flush_wait(struct groups *g, struct group *p)
 }
 
 void
-group_flush_last(struct groups *g, struct group *p)
+group_flush_settle(struct groups *g, struct group *p)
 {
 	flush_wait(g, p);
 	(void)flush_reap(g, p);
+}
+
+void
+group_flush_last(struct groups *g, struct group *p)
+{
+	group_flush_settle(g, p);
 	if (is_unsaved(p))
 		flush_start(g, p);
 	flush_wait(g, p);

@@ -40,9 +40,21 @@ group_new(struct groups *g, const char *name)
 	groups_settings_default(&p->settings);
 	p->saved_cursor = -1;
 	p->flush_at = GROUPS_NEVER;
+	p->rate_at = GROUPS_NEVER;
+	p->tokens = 1e9;	/* full */
+	p->tokens_at = g->now.mono_ms;
+	p->version = ++g->versions;
 	p->next = g->first;
 	g->first = p;
 	return p;
+}
+
+void
+group_changed(struct groups *g, struct group *p)
+{
+	p->version = ++g->versions;
+	p->saved_cursor = -1;
+	group_dirty(g, p, 0);
 }
 
 static void
@@ -58,8 +70,24 @@ keys_free(struct key *k)
 }
 
 void
+group_clear(struct group *p)
+{
+	for (size_t i = 0; i < GROUP_KEY_BUCKETS; i++) {
+		keys_free(p->keys[i]);
+		p->keys[i] = NULL;
+	}
+	for (struct consumer *c = p->consumers; c; c = c->next) {
+		c->holding = 0;
+		c->request[0] = '\0';
+	}
+	p->count = p->settled = p->retrying = 0;
+	p->in_flight = 0;
+}
+
+void
 group_free(struct group *p)
 {
+	group_clear(p);
 	while (p->consumers) {
 		struct consumer *c = p->consumers;
 
@@ -67,8 +95,6 @@ group_free(struct group *p)
 		free(c->name);
 		free(c);
 	}
-	for (size_t i = 0; i < GROUP_KEY_BUCKETS; i++)
-		keys_free(p->keys[i]);
 	free(p->changes.at);
 	free(p->at);
 	free(p);
@@ -85,11 +111,23 @@ consumer_find(struct group *p, const char *name)
 	return NULL;
 }
 
+static size_t
+consumer_count(const struct group *p)
+{
+	size_t n = 0;
+
+	for (const struct consumer *c = p->consumers; c; c = c->next)
+		n++;
+	return n;
+}
+
 struct consumer *
 consumer_seen(struct groups *g, struct group *p, const struct groups_who *who)
 {
 	struct consumer *c = consumer_find(p, who->consumer);
 
+	if (!c && consumer_count(p) >= GROUP_CONSUMERS_MAX)
+		return NULL;
 	if (!c) {
 		c = calloc(1, sizeof(*c));
 		if (!c || !(c->name = strdup(who->consumer))) {

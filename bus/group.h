@@ -9,6 +9,8 @@
 
 #define GROUPS_REQUEST_SIZE 129
 #define GROUPS_CONSUMER_SIZE 129
+#define GROUPS_MAX 1000
+#define GROUP_CONSUMERS_MAX 1000
 #define GROUP_KEY_BUCKETS 256
 #define GROUP_FLUSH_MS 20	/* settled events are handed over by then */
 #define GROUP_SKIP_MS 1000	/* ... and what a filter skipped */
@@ -57,7 +59,8 @@ struct entry {
 };
 
 /* What the next save does besides the cursor. */
-enum change_kind { CHANGE_RETRY, CHANGE_DONE, CHANGE_DEAD };
+enum change_kind { CHANGE_RETRY, CHANGE_DONE, CHANGE_DEAD,
+		   CHANGE_RESET /* all retries */ };
 struct change {
 	enum change_kind kind;
 	int64_t sequence;
@@ -92,6 +95,13 @@ struct group {
 	int64_t saved_cursor;	/* on disk; -1: the group must be written */
 	uint64_t flush_at;	/* GROUPS_NEVER: nothing to save */
 	struct flush *flush;	/* under way, or NULL */
+	int64_t disk_cursor;	/* the last that was committed */
+	uint64_t version, saved_version;	/* of what an operator set */
+	bool dying;		/* deleted ... */
+	bool removed;		/* ... and off the disk */
+	double tokens;		/* of settings.rate; rate.c */
+	uint64_t tokens_at;	/* ... counted then */
+	uint64_t rate_at;	/* when somebody wants the next; or NEVER */
 };
 
 struct groups {
@@ -99,6 +109,8 @@ struct groups {
 	struct journal_reader *reader;
 	pthread_mutex_t lock;
 	struct group *first;
+	struct group *dying;	/* deleted, until that is on disk */
+	uint64_t versions;
 	struct groups_time now;	/* as of the current call */
 	pthread_mutex_t flush_lock;	/* of the flushes' status */
 	pthread_cond_t flush_ended;
@@ -109,6 +121,10 @@ void groups_refresh(struct groups *g);
 struct group *group_find(struct groups *g, const char *name);
 struct group *group_new(struct groups *g, const char *name);
 void group_free(struct group *p);
+/* group_clear forgets all events, and so every lease. */
+void group_clear(struct group *p);
+/* group_changed: something that must be on disk soon. */
+void group_changed(struct groups *g, struct group *p);
 struct consumer *consumer_find(struct group *p, const char *name);
 struct consumer *consumer_seen(struct groups *g, struct group *p,
 			       const struct groups_who *who);
@@ -125,7 +141,18 @@ void entry_renew(struct group *p, struct entry *e);
 MUST_CHECK int entry_set_key(struct group *p, struct entry *e,
 			     struct span key);
 
+/* groups.c: the sequence before the place. -1: the journal fails. */
+MUST_CHECK int group_place(struct groups *g, const struct groups_place *p,
+			   int64_t *after);
+
+/* rate.c: may the next event go now? If not, the time is noted. */
+bool group_may_deliver(struct groups *g, struct group *p);
+void group_delivered(struct group *p);
+uint64_t group_rate_next(struct groups *g, struct group *p);
+
 /* load.c */
+/* group_skip_dead: dead letters beyond the cursor do not come again. */
+MUST_CHECK int group_skip_dead(struct groups *g, struct group *p);
 MUST_CHECK int groups_load(struct groups *g, struct error *err);
 
 /* lease.c: the only place where an entry changes its state */
@@ -151,6 +178,11 @@ bool group_change(struct groups *g, struct group *p, const struct change *c);
 uint64_t group_flush(struct groups *g, struct group *p);
 /* group_flush_last saves everything and waits for the commit. */
 void group_flush_last(struct groups *g, struct group *p);
+
+/* group_flush_settle waits for a save that is under way. */
+void group_flush_settle(struct groups *g, struct group *p);
+/* group_flush_removed: false until the group is off the disk. */
+bool group_flush_removed(struct groups *g, struct group *p, uint64_t *next);
 
 /* take.c: fills e from its event; 0, or -1 when the event is gone. */
 MUST_CHECK int entry_load(struct groups *g, struct group *p,

@@ -29,6 +29,19 @@ groups_open(const struct groups_env *env, struct error *err)
 	return g;
 }
 
+static void
+close_list(struct groups *g, struct group **first)
+{
+	while (*first) {
+		struct group *p = *first;
+
+		if (g->reader)
+			group_flush_last(g, p);
+		*first = p->next;
+		group_free(p);
+	}
+}
+
 void
 groups_close(struct groups **gp)
 {
@@ -38,14 +51,8 @@ groups_close(struct groups **gp)
 		return;
 	*gp = NULL;
 	groups_refresh(g);
-	while (g->first) {
-		struct group *p = g->first;
-
-		if (g->reader)
-			group_flush_last(g, p);
-		g->first = p->next;
-		group_free(p);
-	}
+	close_list(g, &g->first);
+	close_list(g, &g->dying);
 	journal_reader_close(&g->reader);
 	pthread_cond_destroy(&g->flush_ended);
 	pthread_mutex_destroy(&g->flush_lock);
@@ -55,18 +62,48 @@ groups_close(struct groups **gp)
 
 /* ---- groups ---- */
 
-static int64_t
-start_of(const struct groups *g, const struct groups_settings *s)
+int
+group_place(struct groups *g, const struct groups_place *p, int64_t *after)
 {
-	switch (s->start) {
+	int64_t last = journal_last_sequence(g->env.journal);
+
+	*after = 0;
+	switch (p->start) {
 	case GROUPS_OLDEST:
 		return 0;
 	case GROUPS_NEWEST:
-		return journal_last_sequence(g->env.journal);
+		*after = last;
+		return 0;
 	case GROUPS_AFTER:
-		return s->after;
+		*after = p->after;
+		return 0;
+	case GROUPS_SINCE:
+		if (journal_find_time(g->reader, p->since_us, after) < 0)
+			return -1;
+		--*after;
+		return 0;
 	}
 	return 0;
+}
+
+static bool
+is_dying(const struct groups *g, const char *name)
+{
+	const struct group *p = g->dying;
+
+	while (p && strcmp(p->name, name) != 0)
+		p = p->next;
+	return p;
+}
+
+static size_t
+group_count(const struct groups *g)
+{
+	size_t n = 0;
+
+	for (const struct group *p = g->first; p; p = p->next)
+		n++;
+	return n;
 }
 
 static int
@@ -74,14 +111,25 @@ make(struct groups *g, const char *name, const struct groups_settings *s,
      struct error *err)
 {
 	struct group *p;
+	int64_t after;
 
 	if (groups_name_check(name, err) < 0)
 		return -1;
+	if (is_dying(g, name))
+		return error_set(err, "group %s is being deleted; try again",
+				 name);
+	if (group_count(g) >= GROUPS_MAX)
+		return error_set(err, "there are %d groups, which is the most; "
+				 "delete one that nobody needs (matapalo "
+				 "groups list)", GROUPS_MAX);
+	if (group_place(g, &s->place, &after) < 0)
+		return error_set(err, "start: the journal cannot be read; the "
+				 "log says why");
 	p = group_new(g, name);
 	if (!p)
 		return error_set(err, "no memory for group %s", name);
 	p->settings = *s;
-	p->read = start_of(g, s);
+	p->read = after;
 	group_dirty(g, p, 0);
 	log_info("bus.group-new", "group %s starts after event %lld", name,
 		 (long long)p->read);
@@ -91,11 +139,11 @@ make(struct groups *g, const char *name, const struct groups_settings *s,
 static void
 update(struct groups *g, struct group *p, const struct groups_settings *s)
 {
-	if (memcmp(&p->settings, s, sizeof(*s)) == 0)
+	if (groups_settings_differ(&p->settings, s, NULL) == 0)
 		return;
+	(void)group_may_deliver(g, p);	/* by the old rate, until now */
 	p->settings = *s;
-	p->saved_cursor = -1;
-	group_dirty(g, p, 0);
+	group_changed(g, p);
 }
 
 int
@@ -162,20 +210,45 @@ groups_leave(struct groups *g, const struct groups_who *who)
 
 /* ---- time ---- */
 
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Groups that were deleted, until the disk knows. */
+static uint64_t
+tick_dying(struct groups *g)
+{
+	uint64_t next = GROUPS_NEVER, at;
+
+	for (struct group **link = &g->dying; *link;) {
+		struct group *p = *link;
+
+		if (group_flush_removed(g, p, &at)) {
+			*link = p->next;
+			group_free(p);
+			continue;
+		}
+		next = earlier(next, at);
+		link = &p->next;
+	}
+	return next;
+}
+
 uint64_t
 groups_tick(struct groups *g)
 {
-	uint64_t next = GROUPS_NEVER;
+	uint64_t next;
 
 	pthread_mutex_lock(&g->lock);
 	groups_refresh(g);
+	next = tick_dying(g);
 	for (struct group *p = g->first; p; p = p->next) {
-		uint64_t leases = group_expire(g, p);
-		uint64_t flush = group_flush(g, p);
-
+		next = earlier(next, group_expire(g, p));
+		next = earlier(next, group_flush(g, p));
+		next = earlier(next, group_rate_next(g, p));
 		consumers_sweep(g, p);
-		next = leases < next ? leases : next;
-		next = flush < next ? flush : next;
 	}
 	pthread_mutex_unlock(&g->lock);
 	return next;

@@ -49,27 +49,47 @@ void groups_close(struct groups **g);
 
 /* ---- settings.c ---- */
 
-enum groups_start { GROUPS_OLDEST, GROUPS_NEWEST, GROUPS_AFTER };
+enum groups_start { GROUPS_OLDEST, GROUPS_NEWEST, GROUPS_AFTER,
+		    GROUPS_SINCE };
+
+/* A place in the log. */
+struct groups_place {
+	enum groups_start start;
+	int64_t after;		/* AFTER: this sequence */
+	int64_t since_us;	/* SINCE: wall time */
+};
 
 struct groups_settings {
 	char type[GROUPS_FILTER_SIZE];		/* "": all */
 	char subject[GROUPS_FILTER_SIZE];
 	bool shadow_only;
 	unsigned lease_ms, max_in_flight, max_attempts;
+	unsigned rate;		/* deliveries a second; 0: any */
 	unsigned backoff_ms[GROUPS_BACKOFF_MAX];
 	size_t backoff_count;
-	enum groups_start start;
-	int64_t after;
+	struct groups_place place;	/* of a new group; not kept */
 };
 
 void groups_settings_default(struct groups_settings *s);
 /* groups_settings_read takes the members that are present: filter{type,
- * subject, shadow}, start, lease_ms, max_in_flight, max_attempts,
+ * subject, shadow}, start, lease_ms, max_in_flight, max_attempts, rate,
  * backoff_ms. */
 MUST_CHECK int groups_settings_read(const struct cJSON *o,
 				    struct groups_settings *s,
 				    struct error *err);
 void groups_settings_write(struct json *j, const struct groups_settings *s);
+/* groups_settings_differ writes the names of the limits that `asked` has
+ * otherwise than `s`, or of the filter, as strings of an array. Returns how
+ * many; j may be NULL. */
+size_t groups_settings_differ(const struct groups_settings *s,
+			      const struct groups_settings *asked,
+			      struct json *j);
+bool groups_filter_differs(const struct groups_settings *s,
+			   const struct groups_settings *asked);
+/* groups_place_read takes "oldest", "newest", a sequence, or a time as in
+ * RFC 3339; name is the member's, for the error. */
+MUST_CHECK int groups_place_read(const struct cJSON *m, const char *name,
+				 struct groups_place *p, struct error *err);
 MUST_CHECK int groups_name_check(const char *name, struct error *err);
 
 /* ---- use ---- */
@@ -101,8 +121,8 @@ groups_is_redelivery(const struct groups_delivery *d)
 
 /* groups_take leases up to max events to the consumer. emit gets each (lent
  * for the call) and returns false to stop after it. request (NULL: none) is
- * remembered when there were events. Returns the number, or -1 when the group
- * is unknown or memory is out. */
+ * remembered when there were events. Returns the number, or -1 when there is
+ * no such group. */
 int groups_take(struct groups *g, const struct groups_who *who, size_t max,
 		const char *request,
 		bool (*emit)(void *arg, const struct journal_row *row,
@@ -138,10 +158,38 @@ enum groups_effect groups_settle(struct groups *g,
 void groups_session_gone(struct groups *g, uint32_t session);
 void groups_leave(struct groups *g, const struct groups_who *who);
 
+/* ---- manage.c: an operator's decisions ---- */
+
+enum groups_result { GROUPS_DONE, GROUPS_UNKNOWN, GROUPS_IN_USE,
+		     GROUPS_FAILED };
+/* Each sets *version; groups_is_saved(version) tells when the change is on
+ * disk. The group's events in flight become nobody's with groups_seek (what
+ * comes for them later is stale), its retries are forgotten, and exactly the
+ * events from the place on come, but for dead letters. */
+enum groups_result groups_seek(struct groups *g, const char *name,
+			       const struct groups_place *to,
+			       uint64_t *version);
+enum groups_flow { GROUPS_PAUSED, GROUPS_RUNNING };
+enum groups_result groups_set_flow(struct groups *g, const char *name,
+				   enum groups_flow flow, uint64_t *version);
+/* groups_delete: IN_USE while a consumer is connected, unless it is forced;
+ * always for a group of this process. Dead letters stay. */
+enum groups_force { GROUPS_IF_UNUSED, GROUPS_BY_FORCE };
+enum groups_result groups_delete(struct groups *g, const char *name,
+				 enum groups_force force, uint64_t *version);
+/* groups_version: of what was changed last; 0 for no such group. */
+uint64_t groups_version(struct groups *g, const char *name);
+bool groups_is_saved(struct groups *g, const char *name, uint64_t version);
+/* groups_lowest_cursor: everything up to here is settled in every group, on
+ * disk. */
+int64_t groups_lowest_cursor(struct groups *g);
+
 /* groups_tick ends leases that ran out and saves what changed. Returns when
  * (monotonic ms) it wants to be called again. */
 uint64_t groups_tick(struct groups *g);
-/* groups_status writes an array. */
+/* groups_status writes an array; groups_status_one an object, or returns
+ * false when there is no such group. */
 void groups_status(struct groups *g, struct json *out);
+bool groups_status_one(struct groups *g, const char *name, struct json *out);
 
 #endif

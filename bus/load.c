@@ -28,20 +28,23 @@ on_group(void *arg, const struct journal_group *row)
 	if (!p)
 		return;
 	p->paused = row->paused;
-	p->read = p->saved_cursor = row->cursor;
+	p->read = p->saved_cursor = p->disk_cursor = row->cursor;
+	p->saved_version = p->version;
 }
 
-/* The wall clock may have been set back: no wait beyond a day. */
+/* The wall clock may have been set back: never longer than from the last
+ * attempt, which is what the wait was at most, nor for an operator. */
 static uint64_t
-due_of(const struct groups *g, int64_t not_before_us)
+due_of(const struct groups *g, const struct journal_retry *row)
 {
-	int64_t wait_ms = (not_before_us - g->now.wall_us) / 1000;
+	int64_t wait_ms = (row->not_before_us - g->now.wall_us) / 1000;
+	int64_t most_ms = row->last_us ? (row->not_before_us - row->last_us) /
+						 1000
+				       : 0;
 
-	if (wait_ms < 0)
-		wait_ms = 0;
-	if (wait_ms > 86400000)
-		wait_ms = 86400000;
-	return g->now.mono_ms + (uint64_t)wait_ms;
+	if (wait_ms > most_ms)
+		wait_ms = most_ms;
+	return g->now.mono_ms + (uint64_t)(wait_ms > 0 ? wait_ms : 0);
 }
 
 static void
@@ -58,7 +61,7 @@ on_retry(void *arg, const struct journal_retry *row)
 	e->attempts = row->attempts;
 	e->origin = row->origin;
 	e->saved = true;
-	e->due = due_of(s->g, row->not_before_us);
+	e->due = due_of(s->g, row);
 	e->first_us = row->first_us;
 	e->last_us = row->last_us;
 	s->p->retrying++;
@@ -82,6 +85,17 @@ on_dead(void *arg, const struct journal_dead *row)
 	}
 	e->state = ENTRY_SETTLED;
 	s->p->settled++;
+}
+
+int
+group_skip_dead(struct groups *g, struct group *p)
+{
+	struct start s = { .g = g, .p = p };
+
+	p->dead = 0;
+	if (journal_read_dead(g->reader, p->name, on_dead, &s) < 0)
+		return -1;
+	return s.failed ? -1 : 0;
 }
 
 static void
@@ -108,7 +122,7 @@ groups_load(struct groups *g, struct error *err)
 		s.failed = true;
 	for (s.p = g->first; s.p; s.p = s.p->next) {
 		if (journal_read_retries(g->reader, s.p->name, on_retry, &s) ||
-		    journal_read_dead(g->reader, s.p->name, on_dead, &s))
+		    group_skip_dead(g, s.p) < 0)
 			s.failed = true;
 		load_entries(g, s.p);
 	}

@@ -178,14 +178,3 @@ op_hello(struct call *c, const struct cJSON *in)
 	call_end(c);
 	return CALL_ANSWERED;
 }
-
-enum call_result
-op_groups(struct call *c, const struct cJSON *in)
-{
-	(void)in;
-	call_begin(c);
-	json_key(&c->json, "groups");
-	groups_status(c->server->bus->groups, &c->json);
-	call_end(c);
-	return CALL_ANSWERED;
-}

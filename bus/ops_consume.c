@@ -12,6 +12,13 @@ who_of(const struct call *c)
 	return (struct groups_who){ c->group, c->consumer, c->session };
 }
 
+static bool
+is_own_name(const char *name)
+{
+	return strncmp(name, "connection-", 11) == 0 ||
+	       strncmp(name, "local-", 6) == 0;
+}
+
 /* Without a name of its own a consumer is its connection. */
 static int
 read_who(struct call *c, const struct cJSON *in, struct error *err)
@@ -21,8 +28,14 @@ read_who(struct call *c, const struct cJSON *in, struct error *err)
 	snprintf(own, sizeof(own), "connection-%u", c->session);
 	if (read_text(in, "group", NULL, c->group, sizeof(c->group), err) < 0)
 		return -1;
-	return read_text(in, "consumer", own, c->consumer,
-			 sizeof(c->consumer), err);
+	if (read_text(in, "consumer", own, c->consumer, sizeof(c->consumer),
+		      err) < 0)
+		return -1;
+	if (is_own_name(c->consumer) && strcmp(c->consumer, own) != 0)
+		return error_set(err, "consumer: names that begin with "
+				 "\"connection-\" or \"local-\" are "
+				 "matapalo's own");
+	return 0;
 }
 
 /* ---- settling ---- */
@@ -213,6 +226,10 @@ fetch_again(struct call *c, bool last)
 	call_begin(c);
 	json_key(&c->json, "stale");
 	json_u64(&c->json, c->stale);
+	if (c->differs[0]) {
+		json_key(&c->json, "differs");
+		json_raw(&c->json, span_of(c->differs));
+	}
 	json_key(&c->json, "events");
 	json_array_begin(&c->json);
 	if (c->repeat)
@@ -220,7 +237,12 @@ fetch_again(struct call *c, bool last)
 	if (n <= 0)
 		n = groups_take(g, &who, c->max, c->request, write_event, c);
 	c->repeat = false;
-	if (n <= 0 && !last)
+	if (n < 0) {
+		call_error(c, "unknown_group", "group \"%s\" was deleted; "
+			   "another fetch makes it anew", c->group);
+		return true;
+	}
+	if (n == 0 && !last)
 		return false;
 	if (n > 0)
 		bus_ring_by(c->server->bus, clock_mono_ms() + BUS_SOON_MS);
@@ -229,30 +251,49 @@ fetch_again(struct call *c, bool last)
 	return true;
 }
 
-static bool
-differs(const struct groups_settings *a, const struct groups_settings *b)
+/* What a fetch names makes a new group. An old one keeps its own: an
+ * operator may have changed it, and two programs would change it in turn. */
+struct wish {
+	const struct cJSON *in;
+	struct call *call;
+};
+
+static void
+note_differences(struct call *c, const struct groups_settings *s,
+		 const struct groups_settings *asked)
 {
-	return strcmp(a->type, b->type) != 0 ||
-	       strcmp(a->subject, b->subject) != 0 ||
-	       a->shadow_only != b->shadow_only;
+	struct buf list = { 0 };
+	struct json j;
+
+	json_init(&j, &list);
+	json_array_begin(&j);
+	if (groups_settings_differ(s, asked, &j) > 0) {
+		json_array_end(&j);
+		snprintf(c->differs, sizeof(c->differs), "%s",
+			 buf_str(&list));
+	}
+	buf_fini(&list);
 }
 
-/* Limits follow the last fetch; a filter is for good, because what another
- * filter skipped would never come. */
+/* A filter must fit: what another one skipped would never come. */
 static int
 change_settings(void *arg, struct groups_settings *s, bool is_new,
 		struct error *err)
 {
+	const struct wish *w = arg;
 	struct groups_settings asked = *s;
 
-	if (groups_settings_read(arg, &asked, err) < 0)
+	if (groups_settings_read(w->in, &asked, err) < 0)
 		return -1;
-	if (!is_new && differs(&asked, s))
+	if (!is_new && groups_filter_differs(s, &asked))
 		return error_set(err, "the group has another filter (type "
 				 "\"%s\", subject \"%s\"); leave the filter "
-				 "out or use another group", s->type,
-				 s->subject);
-	*s = asked;
+				 "out, use another group, or change it with "
+				 "group_set", s->type, s->subject);
+	if (is_new || payload_bool(payload_member(w->in, "update"), false))
+		*s = asked;
+	else
+		note_differences(w->call, s, &asked);
 	return 0;
 }
 
@@ -276,17 +317,18 @@ enum call_result
 op_fetch(struct call *c, const struct cJSON *in)
 {
 	struct groups *g = c->server->bus->groups;
+	struct wish wish = { in, c };
 	struct error err = { 0 };
 	int64_t max = 0, wait_ms = 0;
 
+	c->differs[0] = '\0';
 	if (read_who(c, in, &err) < 0 ||
 	    read_text(in, "request", "", c->request, sizeof(c->request),
 		      &err) < 0 ||
 	    read_count(in, "max", 100, SERVER_BATCH_MAX, &max, &err) < 0 ||
 	    read_count(in, "wait_ms", 0, SERVER_WAIT_MAX_MS, &wait_ms,
 		       &err) < 0 ||
-	    groups_ensure(g, c->group, change_settings, (void *)(uintptr_t)in,
-			  &err) < 0 ||
+	    groups_ensure(g, c->group, change_settings, &wish, &err) < 0 ||
 	    settle_earlier(c, in, &err) < 0)
 		return call_error(c, "bad_request", "%s", err.text);
 	c->max = (size_t)max;

@@ -44,6 +44,8 @@ struct call {
 	int64_t after;
 	size_t max, stale;
 	bool repeat;		/* this request was answered before */
+	char differs[SERVER_TOKEN_SIZE];	/* a list, or "" */
+	uint64_t version;	/* of a group; to be on disk */
 
 	struct call *next_same;	/* waits for the same publication */
 };

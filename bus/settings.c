@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "payload/payload.h"
 
 static const struct limit {
@@ -17,6 +18,7 @@ static const struct limit {
 	LIMIT(lease_ms, 10, 86400000),
 	LIMIT(max_in_flight, 1, 100000),
 	LIMIT(max_attempts, 1, 1000000),
+	LIMIT(rate, 0, 1000000),
 #undef LIMIT
 };
 
@@ -124,26 +126,35 @@ read_backoff(const struct cJSON *o, struct groups_settings *s,
 	return 0;
 }
 
+int
+groups_place_read(const struct cJSON *m, const char *name,
+		  struct groups_place *p, struct error *err)
+{
+	const char *word = payload_string(m, "");
+
+	*p = (struct groups_place){ .after = payload_int(m, 0) - 1 };
+	if (p->after >= 0)
+		p->start = GROUPS_AFTER;
+	else if (strcmp(word, "oldest") == 0)
+		p->start = GROUPS_OLDEST;
+	else if (strcmp(word, "newest") == 0)
+		p->start = GROUPS_NEWEST;
+	else if (clock_parse_rfc3339(word, &p->since_us) == 0)
+		p->start = GROUPS_SINCE;
+	else
+		return error_set(err, "%s must be \"oldest\", \"newest\", the "
+				 "sequence of an event, or a time such as "
+				 "\"2026-01-05T10:00:00Z\"", name);
+	return 0;
+}
+
 static int
 read_start(const struct cJSON *o, struct groups_settings *s,
 	   struct error *err)
 {
 	const struct cJSON *m = payload_member(o, "start");
-	const char *word = payload_string(m, "");
 
-	if (!m)
-		return 0;
-	s->after = payload_int(m, 0) - 1;
-	if (s->after >= 0)
-		s->start = GROUPS_AFTER;
-	else if (strcmp(word, "oldest") == 0)
-		s->start = GROUPS_OLDEST;
-	else if (strcmp(word, "newest") == 0)
-		s->start = GROUPS_NEWEST;
-	else
-		return error_set(err, "start must be \"oldest\", \"newest\" or "
-				 "the sequence of an event");
-	return 0;
+	return m ? groups_place_read(m, "start", &s->place, err) : 0;
 }
 
 int
@@ -156,6 +167,14 @@ groups_settings_read(const struct cJSON *o, struct groups_settings *s,
 	if (read_filter(o, s, err) < 0 || read_backoff(o, s, err) < 0)
 		return -1;
 	return read_start(o, s, err);
+}
+
+static unsigned
+limit_of(const struct groups_settings *s, const struct limit *l)
+{
+	const char *at = (const char *)s + l->offset;
+
+	return *(const unsigned *)(const void *)at;
 }
 
 static void
@@ -184,10 +203,8 @@ groups_settings_write(struct json *j, const struct groups_settings *s)
 	json_object_begin(j);
 	write_filter(j, s);
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		const char *at = (const char *)s + limits[i].offset;
-
 		json_key(j, limits[i].name);
-		json_u64(j, *(const unsigned *)(const void *)at);
+		json_u64(j, limit_of(s, &limits[i]));
 	}
 	json_key(j, "backoff_ms");
 	json_array_begin(j);
@@ -195,4 +212,40 @@ groups_settings_write(struct json *j, const struct groups_settings *s)
 		json_u64(j, s->backoff_ms[i]);
 	json_array_end(j);
 	json_object_end(j);
+}
+
+/* ---- what differs ---- */
+
+bool
+groups_filter_differs(const struct groups_settings *s,
+		      const struct groups_settings *asked)
+{
+	return strcmp(s->type, asked->type) != 0 ||
+	       strcmp(s->subject, asked->subject) != 0 ||
+	       s->shadow_only != asked->shadow_only;
+}
+
+static size_t
+note(bool differs, const char *name, struct json *j)
+{
+	if (differs && j)
+		json_str(j, name);
+	return differs;
+}
+
+size_t
+groups_settings_differ(const struct groups_settings *s,
+		       const struct groups_settings *asked, struct json *j)
+{
+	size_t n = note(groups_filter_differs(s, asked), "filter", j);
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		n += note(limit_of(s, &limits[i]) !=
+				  limit_of(asked, &limits[i]),
+			  limits[i].name, j);
+	return n + note(s->backoff_count != asked->backoff_count ||
+				memcmp(s->backoff_ms, asked->backoff_ms,
+				       s->backoff_count *
+					       sizeof(*s->backoff_ms)) != 0,
+			"backoff_ms", j);
 }

@@ -68,11 +68,13 @@ write_group(struct groups *g, struct group *p, struct json *j)
 	json_object_begin(j);
 	json_key(j, "name");
 	json_str(j, p->name);
-	write_number(j, "cursor", p->saved_cursor < 0 ? 0 : p->saved_cursor);
+	write_number(j, "cursor", p->disk_cursor);
 	write_number(j, "last", journal_last_sequence(g->env.journal));
 	write_number(j, "lag_events", lag_of(g, p, &o));
 	json_key(j, "lag_seconds");
 	json_double(j, o.found && age_us > 0 ? (double)age_us / 1e6 : 0);
+	json_key(j, "paused");
+	json_bool(j, p->paused);
 	write_number(j, "in_flight", p->in_flight);
 	write_number(j, "retrying", (int64_t)p->retrying);
 	write_number(j, "dead", p->dead);
@@ -80,6 +82,20 @@ write_group(struct groups *g, struct group *p, struct json *j)
 	json_key(j, "settings");
 	groups_settings_write(j, &p->settings);
 	json_object_end(j);
+}
+
+bool
+groups_status_one(struct groups *g, const char *name, struct json *out)
+{
+	struct group *p;
+
+	pthread_mutex_lock(&g->lock);
+	groups_refresh(g);
+	p = group_find(g, name);
+	if (p)
+		write_group(g, p, out);
+	pthread_mutex_unlock(&g->lock);
+	return p;
 }
 
 void

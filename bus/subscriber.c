@@ -56,13 +56,11 @@ change_settings(void *arg, struct groups_settings *s, bool is_new,
 		struct error *err)
 {
 	const struct bus_group_options *o = arg;
-	int64_t after = s->after;
 
 	(void)is_new;
 	groups_settings_default(s);
-	s->after = after;
 	s->shadow_only = o->shadow_only;
-	s->start = o->start_newest ? GROUPS_NEWEST : GROUPS_OLDEST;
+	s->place.start = o->start_newest ? GROUPS_NEWEST : GROUPS_OLDEST;
 	if (o->max_in_flight)
 		s->max_in_flight = o->max_in_flight;
 	if (o->lease_ms)

@@ -8,6 +8,7 @@
 #define SCAN_ROWS 2000		/* at one time under the lock */
 #define WAITING_MAX 1024	/* read, but held up by their keys */
 #define RETRYING_MAX 10000	/* then new events must wait */
+#define CHANGES_MAX 20000	/* not on disk yet; the same */
 
 typedef bool emit_fn(void *arg, const struct journal_row *row,
 		     const struct groups_delivery *d);
@@ -26,7 +27,7 @@ struct taking {
 };
 
 static bool
-is_full(const struct taking *t)
+has_enough(const struct taking *t)
 {
 	return t->stopped || t->failed || t->count >= t->max ||
 	       t->p->in_flight >= t->p->settings.max_in_flight;
@@ -38,6 +39,13 @@ emit(struct taking *t, const struct entry *e, const struct journal_row *row)
 	const struct groups_delivery d = { e->attempts, e->origin };
 
 	return t->emit(t->arg, row, &d);
+}
+
+/* Only asked when there is an event to give: the rate then counts on it. */
+static bool
+is_full(const struct taking *t)
+{
+	return has_enough(t) || !group_may_deliver(t->g, t->p);
 }
 
 /* The row goes to the consumer, or is settled when nobody may have it. */
@@ -53,6 +61,7 @@ hand_out(struct taking *t, struct entry *e, const struct journal_row *row)
 	if (t->count++ == 0)
 		t->c->batch++;
 	entry_lease(t->g, t->p, e, t->c);
+	group_delivered(t->p);
 	if (!emit(t, e, row))
 		t->stopped = true;
 }
@@ -81,11 +90,13 @@ take_listed(struct taking *t)
 {
 	unsigned most = t->p->settings.max_attempts;
 
-	for (size_t i = 0; i < t->p->count && !is_full(t); i++) {
+	for (size_t i = 0; i < t->p->count && !has_enough(t); i++) {
 		struct entry *e = &t->p->at[i];
 
 		if (!entry_is_free(t->g, e, t->c))
 			continue;
+		if (is_full(t))
+			return;
 		if (e->attempts >= most) {	/* the limit was lowered */
 			entry_bury(t->g, t->p, e, "out of attempts");
 			continue;
@@ -103,10 +114,11 @@ static bool
 may_read_on(const struct taking *t)
 {
 	const struct group *p = t->p;
-	size_t open = p->count - p->settled;
+	/* An event that is tried again is both retrying and in flight. */
+	size_t busy = p->retrying + p->in_flight + p->settled;
 
 	return !is_full(t) && p->retrying < RETRYING_MAX &&
-	       open < WAITING_MAX + p->retrying + p->in_flight;
+	       p->changes.count < CHANGES_MAX && p->count < WAITING_MAX + busy;
 }
 
 static bool
@@ -171,11 +183,9 @@ take_round(struct taking *t, const struct groups_who *who)
 	groups_refresh(t->g);
 	t->p = group_find(t->g, who->group);
 	t->c = t->p ? consumer_seen(t->g, t->p, who) : NULL;
-	if (!t->c) {
+	if (!t->p)
 		t->failed = true;
-		return 0;
-	}
-	if (t->p->paused)
+	if (!t->c || t->p->paused)
 		return 0;
 	(void)group_expire(t->g, t->p);
 	take_listed(t);

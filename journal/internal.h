@@ -229,7 +229,11 @@ struct journal_reader {
 int journal_reader_failed(struct journal_reader *r, const char *what);
 struct span journal_column_span(sqlite3_stmt *s, int i);
 const char *journal_column_str(sqlite3_stmt *s, int i);	/* never NULL */
-/* journal_filter_matches: NULL, "*", exact, prefix "a.*", commas. */
-bool journal_filter_matches(const char *filter, struct span value);
+/* journal_filter_matches: as struct journal_filter has it. The separator
+ * bounds the tokens of the value. */
+#define JOURNAL_TYPE_SEPARATOR '.'
+#define JOURNAL_SUBJECT_SEPARATOR '/'
+bool journal_filter_matches(const char *filter, struct span value,
+			    char separator);
 
 #endif

@@ -155,6 +155,8 @@ void journal_tx_retry_put(struct journal_tx *tx,
 			  const struct journal_retry *r);
 void journal_tx_retry_delete(struct journal_tx *tx, const char *group,
 			     int64_t sequence);
+/* journal_tx_retries_delete: all of the group. */
+void journal_tx_retries_delete(struct journal_tx *tx, const char *group);
 void journal_tx_dead_put(struct journal_tx *tx, const struct journal_dead *d);
 /* Small durable values of other parts: (space, key) -> text. A value in a
  * space "NAME.pending" that is a JSON object with a member `sequence` keeps
@@ -176,10 +178,13 @@ struct journal_row {
 	bool shadow;
 };
 struct journal_filter {
-	/* exact type, "*" or NULL for all, or a prefix "shop.order.*";
-	 * several separated by commas */
+	/* NULL: all. Patterns between commas: any of them, and none that
+	 * begins with `!`. `*` stands for text within a token (of a type
+	 * between dots, of a subject between slashes), as the last
+	 * character for all that follows; `**` for any text. A backslash
+	 * makes the next character an ordinary one. */
 	const char *type;
-	const char *subject;	/* the same for subjects */
+	const char *subject;
 	bool shadow_only;
 };
 
@@ -209,6 +214,11 @@ int journal_read_one(struct journal_reader *r, int64_t sequence,
 		     bool (*fn)(void *arg, const struct journal_row *row),
 		     void *arg);
 int journal_read_last_sequence(struct journal_reader *r, int64_t *sequence);
+/* journal_find_time: where to begin in order not to miss an event of that
+ * time or later, beyond the newest when there is none; earlier ones may be
+ * among them. 0 or -1. */
+MUST_CHECK int journal_find_time(struct journal_reader *r, int64_t time_us,
+				 int64_t *sequence);
 int journal_read_groups(struct journal_reader *r,
 			void (*fn)(void *arg, const struct journal_group *g),
 			void *arg);

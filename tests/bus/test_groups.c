@@ -530,6 +530,180 @@ START_TEST(what_was_taken_back_is_never_given)
 }
 END_TEST
 
+static void
+jump(int64_t wall_seconds)
+{
+	now.wall_us += wall_seconds * 1000000;
+	groups_tick(engine);
+}
+
+/* Leases, backoff and rate know only the monotonic clock. */
+START_TEST(wall_clock_jumps_change_nothing)
+{
+	static const int64_t jumps[] = { 3600, -3600, -86400, 86400 };
+
+	fixture_append_many(&fx, "a.v1", 5, 0);
+	group("g", "{\"lease_ms\":1000,\"backoff_ms\":[500],\"rate\":1,"
+		   "\"max_attempts\":9}");
+	for (size_t i = 0; i < ARRAY_SIZE(jumps); i++) {
+		ck_assert_int_eq(take("g", "c", 1), 1);
+		ck_assert_int_eq(got.sequence[0], 1);
+		jump(jumps[i]);
+		ck_assert_int_eq(status("g", "in_flight"), 1);
+		ck_assert_int_eq(take("g", "c", 1), 0);
+		pass(999);
+		ck_assert_int_eq(status("g", "in_flight"), 1);
+		if (i % 2)
+			pass(1);
+		else
+			ck_assert(settle("g", "c", GROUPS_NAK, 1, 0));
+		ck_assert_int_eq(status("g", "retrying"), 1);
+		jump(-jumps[i]);
+		group("g", "{\"rate\":0}");
+		ck_assert_int_eq(take("g", "d", 1), 1);
+		ck_assert_int_gt(got.sequence[0], 1);
+		ck_assert(ack("g", "d", got.sequence[0]));
+		group("g", "{\"rate\":1}");
+		pass(1000);
+	}
+}
+END_TEST
+
+/* A retry waits no longer than it was told, though the clock was set back
+ * while nobody ran. */
+START_TEST(clock_set_back_before_a_restart)
+{
+	fixture_append_many(&fx, "a.v1", 1, 0);
+	group("g", "{\"backoff_ms\":[5000]}");
+	ck_assert_int_eq(take("g", "c", 1), 1);
+	ck_assert(settle("g", "c", GROUPS_NAK, 1, 0));
+	now.wall_us -= 86400000000;
+	restart();
+	ck_assert_int_eq(take("g", "c", 1), 0);
+	pass(5000);
+	ck_assert_int_eq(take("g", "c", 1), 1);
+}
+END_TEST
+
+START_TEST(rate_is_held)
+{
+	int total = 0;
+
+	fixture_append_many(&fx, "a.v1", 3000, 0);
+	group("g", "{\"rate\":100,\"max_in_flight\":100000}");
+	for (int ms = 0; ms < 10000; ms += 7) {
+		total += take("g", ms % 2 ? "c" : "d", 100);
+		pass(7);
+		if (ms % 1001 == 0)	/* another setting fills no bucket */
+			group("g", ms % 2 ? "{\"lease_ms\":60000}"
+					  : "{\"lease_ms\":60001}");
+	}
+	ck_assert_int_ge(total, 995);
+	ck_assert_int_le(total, 1011);
+	group("g", "{\"rate\":0}");
+	ck_assert_int_eq(take("g", "c", 500), 500);
+}
+END_TEST
+
+/* A retry at a consumer was counted twice, which held up new events. */
+START_TEST(leased_retry_holds_up_nobody)
+{
+	fixture_append_many(&fx, "a.v1", 3, 0);
+	group("g", "{\"backoff_ms\":[0]}");
+	ck_assert_int_eq(take("g", "c", 1), 1);
+	ck_assert(settle("g", "c", GROUPS_NAK, 1, 0));
+	ck_assert_int_eq(take("g", "c", 1), 1);
+	ck_assert_int_eq(got.sequence[0], 1);
+	ck_assert_int_eq(take("g", "d", 5), 2);
+}
+END_TEST
+
+static enum groups_result
+seek(enum groups_start start, int64_t after)
+{
+	const struct groups_place to = { .start = start, .after = after };
+	uint64_t version;
+
+	return groups_seek(engine, "g", &to, &version);
+}
+
+START_TEST(seek_takes_everything_back)
+{
+	fixture_append_many(&fx, "a.v1", 9, 2);
+	group("g", "{\"backoff_ms\":[0],\"max_attempts\":2}");
+	ck_assert_int_eq(take("g", "c", 6), 6);
+	ck_assert(settle("g", "c", GROUPS_NAK, 1, 0));
+	ck_assert(settle("g", "c", GROUPS_TERM, 2, 0));
+	ck_assert_int_eq(seek(GROUPS_OLDEST, 0), GROUPS_DONE);
+	ck_assert_int_eq(status("g", "in_flight"), 0);
+	ck_assert_int_eq(status("g", "retrying"), 0);
+	ck_assert_int_eq(status("g", "dead"), 1);
+	for (int64_t s = 1; s <= 6; s++)
+		ck_assert(!ack("g", "c", s));	/* not its own any more */
+	ck_assert_int_eq(take("g", "d", 20), 8);	/* but for the dead */
+	ck_assert_int_eq(got.sequence[0], 1);
+	ck_assert_uint_eq(got.attempt[0], 1);
+	ck_assert_int_eq(got.sequence[1], 3);
+	ck_assert_int_eq(seek(GROUPS_AFTER, 7), GROUPS_DONE);
+	restart();
+	ck_assert_int_eq(status("g", "dead"), 1);
+	ck_assert_int_eq(take("g", "d", 20), 2);
+	ck_assert_int_eq(got.sequence[0], 8);
+	ck_assert_int_eq(seek(GROUPS_NEWEST, 0), GROUPS_DONE);
+	ck_assert_int_eq(take("g", "d", 20), 0);
+	ck_assert_int_eq(status("g", "lag_events"), 0);
+}
+END_TEST
+
+START_TEST(pause_survives_a_restart)
+{
+	uint64_t version;
+
+	fixture_append_many(&fx, "a.v1", 2, 0);
+	group("g", "{}");
+	ck_assert_int_eq(take("g", "c", 1), 1);
+	ck_assert_int_eq(groups_set_flow(engine, "g", GROUPS_PAUSED, &version),
+			 GROUPS_DONE);
+	ck_assert_int_eq(take("g", "c", 1), 0);
+	ck_assert(ack("g", "c", 1));
+	restart();
+	ck_assert_int_eq(take("g", "c", 1), 0);
+	ck_assert_int_eq(groups_set_flow(engine, "g", GROUPS_RUNNING, &version),
+			 GROUPS_DONE);
+	ck_assert_int_eq(take("g", "c", 1), 1);
+	ck_assert_int_eq(got.sequence[0], 2);
+}
+END_TEST
+
+static bool
+is_gone(void *arg)
+{
+	pass(1);
+	return groups_is_saved(engine, "g", *(uint64_t *)arg);
+}
+
+START_TEST(deleted_group_is_gone)
+{
+	uint64_t version = 0;
+
+	fixture_append_many(&fx, "a.v1", 2, 1);
+	group("g", "{\"backoff_ms\":[0]}");
+	ck_assert_int_eq(take("g", "c", 2), 2);
+	ck_assert(settle("g", "c", GROUPS_NAK, 1, 0));
+	ck_assert_int_eq(groups_delete(engine, "g", GROUPS_IF_UNUSED, &version),
+			 GROUPS_IN_USE);
+	ck_assert_int_eq(groups_delete(engine, "g", GROUPS_BY_FORCE, &version),
+			 GROUPS_DONE);
+	ck_assert_int_eq(take("g", "c", 2), -1);
+	fixture_await(is_gone, &version, "end of the group");
+	restart();
+	ck_assert_int_eq(take("g", "c", 2), -1);
+	group("g", "{}");
+	ck_assert_int_eq(take("g", "c", 9), 2);
+	ck_assert_uint_eq(got.attempt[0], 1);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -558,6 +732,13 @@ main(void)
 	tcase_add_test(t, dead_letters_survive_a_restart);
 	tcase_add_test(t, lowering_the_limit_buries);
 	tcase_add_test(t, what_was_taken_back_is_never_given);
+	tcase_add_test(t, wall_clock_jumps_change_nothing);
+	tcase_add_test(t, clock_set_back_before_a_restart);
+	tcase_add_test(t, rate_is_held);
+	tcase_add_test(t, leased_retry_holds_up_nobody);
+	tcase_add_test(t, seek_takes_everything_back);
+	tcase_add_test(t, pause_survives_a_restart);
+	tcase_add_test(t, deleted_group_is_gone);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

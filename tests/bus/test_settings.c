@@ -32,6 +32,8 @@ static const struct {
 	{ "{\"filter\":\"a\"}", "filter" },
 	{ "{\"filter\":{\"type\":1}}", "filter.type" },
 	{ "{\"start\":\"later\"}", "start" },
+	{ "{\"start\":\"2026-01-05\"}", "start" },
+	{ "{\"rate\":-1}", "rate" },
 };
 
 START_TEST(bad_settings_say_what)
@@ -57,7 +59,7 @@ START_TEST(written_settings_read_back)
 	ck_assert_int_eq(read_settings(
 		"{\"filter\":{\"type\":\"a.*,b\",\"subject\":\"\\u00e9\","
 		"\"shadow\":true},\"lease_ms\":10,\"max_in_flight\":2,"
-		"\"max_attempts\":3,\"backoff_ms\":[4,0,5]}", &s, &err), 0);
+		"\"max_attempts\":3,\"rate\":7,\"backoff_ms\":[4,0,5]}", &s, &err), 0);
 	json_init(&j, &text);
 	groups_settings_write(&j, &s);
 	groups_settings_default(&back);
@@ -68,6 +70,14 @@ START_TEST(written_settings_read_back)
 	ck_assert_uint_eq(back.lease_ms, 10);
 	ck_assert_uint_eq(back.max_in_flight, 2);
 	ck_assert_uint_eq(back.max_attempts, 3);
+	ck_assert_uint_eq(back.rate, 7);
+	ck_assert_uint_eq(groups_settings_differ(&s, &back, NULL), 0);
+	back.rate = 8;
+	back.backoff_count = 2;
+	back.type[0] = 'A';
+	ck_assert_uint_eq(groups_settings_differ(&s, &back, NULL), 3);
+	back.type[0] = 'a';
+	back.backoff_count = 3;
 	ck_assert_uint_eq(back.backoff_count, 3);
 	ck_assert_uint_eq(back.backoff_ms[2], 5);
 	buf_fini(&text);
@@ -77,13 +87,15 @@ END_TEST
 static const struct {
 	const char *json;
 	enum groups_start start;
-	int64_t after;
+	int64_t after, since_us;
 } starts[] = {
-	{ "{}", GROUPS_OLDEST, 0 },
-	{ "{\"start\":\"oldest\"}", GROUPS_OLDEST, -1 },
-	{ "{\"start\":\"newest\"}", GROUPS_NEWEST, -1 },
-	{ "{\"start\":1}", GROUPS_AFTER, 0 },
-	{ "{\"start\":42}", GROUPS_AFTER, 41 },
+	{ "{}", GROUPS_OLDEST, 0, 0 },
+	{ "{\"start\":\"oldest\"}", GROUPS_OLDEST, -1, 0 },
+	{ "{\"start\":\"newest\"}", GROUPS_NEWEST, -1, 0 },
+	{ "{\"start\":1}", GROUPS_AFTER, 0, 0 },
+	{ "{\"start\":42}", GROUPS_AFTER, 41, 0 },
+	{ "{\"start\":\"2026-01-05T10:00:00Z\"}", GROUPS_SINCE, -1,
+	  1767607200000000 },
 };
 
 START_TEST(start_is_read)
@@ -93,8 +105,9 @@ START_TEST(start_is_read)
 
 	groups_settings_default(&s);
 	ck_assert_int_eq(read_settings(starts[_i].json, &s, &err), 0);
-	ck_assert_int_eq(s.start, starts[_i].start);
-	ck_assert_int_eq(s.after, starts[_i].after);
+	ck_assert_int_eq(s.place.start, starts[_i].start);
+	ck_assert_int_eq(s.place.after, starts[_i].after);
+	ck_assert_int_eq(s.place.since_us, starts[_i].since_us);
 }
 END_TEST
 

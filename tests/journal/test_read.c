@@ -64,6 +64,19 @@ static const struct {
 	{ { NULL, "order/1", false }, 0, 99, 99, 8, "24" },
 	{ { NULL, "order/*,/a", false }, 0, 99, 99, 8, "124" },
 	{ { "shop.*", "sku/*", false }, 0, 99, 99, 8, "7" },
+	{ { "shop.*.v1", NULL, false }, 0, 99, 99, 8, "7" },
+	{ { "shop.*.*.v1", NULL, false }, 0, 99, 99, 8, "24" },
+	{ { "shop.**.v1", NULL, false }, 0, 99, 99, 8, "247" },
+	{ { "**.pa*.v1", NULL, false }, 0, 99, 99, 8, "4" },
+	{ { "!matapalo.*", NULL, false }, 0, 99, 99, 8, "247" },
+	{ { "shop.*,!shop.order.*", NULL, false }, 0, 99, 99, 8, "7" },
+	{ { "!shop.order.*,shop.*", NULL, false }, 0, 99, 99, 8, "7" },
+	{ { "!*", NULL, false }, 0, 99, 99, 8, "" },
+	{ { " , ", NULL, false }, 0, 99, 99, 8, "12345678" },
+	{ { NULL, "*/1", false }, 0, 99, 99, 8, "24" },
+	{ { NULL, "!/*,!sku/*", false }, 0, 99, 99, 8, "246" },
+	{ { NULL, "order\\/1,\\/a", false }, 0, 99, 99, 8, "124" },
+	{ { NULL, "\\*", false }, 0, 99, 99, 8, "" },
 	{ { NULL, NULL, true }, 0, 99, 99, 8, "6" },
 	{ { EXCHANGE, NULL, true }, 6, 99, 99, 8, "" },
 	{ { "shop.*", NULL, true }, 0, 99, 99, 8, "" },
@@ -120,6 +133,40 @@ START_TEST(sees_what_is_committed_later)
 				      &scanned), 1);
 	ck_assert_str_eq(s.type, "brand.new.v1");
 	ck_assert_int_eq(scanned, 9);
+	journal_reader_close(&r);
+	journal_close(&j);
+}
+END_TEST
+
+/* Events of 10 to 80 s, but the fifth was 200 s long: its time is before
+ * those of its neighbours. */
+static const struct {
+	int64_t second, sequence;
+} times[] = {
+	{ 0, 1 }, { 10, 1 }, { 11, 2 }, { 12, 2 }, { 20, 2 },
+	{ 21, 3 }, { 40, 4 }, { 41, 6 }, { 80, 8 }, { 81, 9 },
+};
+
+START_TEST(time_is_found)
+{
+	static const int64_t seconds[] = { 10, 20, 30, 40, 12, 60, 70, 80 };
+	struct journal *j = fixture_open();
+	struct journal_reader *r;
+	int64_t sequence;
+	struct probe p;
+
+	for (size_t i = 0; i < 8; i++) {
+		probe_init(&p, EXCHANGE);
+		p.event.time_us = seconds[i] * 1000000;
+		probe_run(j, &p);
+	}
+	r = fixture_reader();
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		ck_assert_int_eq(journal_find_time(r,
+						   times[i].second * 1000000,
+						   &sequence), 0);
+		ck_assert_int_eq(sequence, times[i].sequence);
+	}
 	journal_reader_close(&r);
 	journal_close(&j);
 }
@@ -198,6 +245,7 @@ case_read(void)
 	tcase_add_loop_test(t, walk, 0,
 			    (int)(sizeof(walks) / sizeof(walks[0])));
 	tcase_add_test(t, stops_when_told);
+	tcase_add_test(t, time_is_found);
 	tcase_add_test(t, sees_what_is_committed_later);
 	tcase_add_test(t, another_process_reads);
 	tcase_add_test(t, views_are_a_promise);
