@@ -23,8 +23,8 @@ passes(const struct journal_dead_filter *f, const struct journal_letter *l)
 
 	return (!f->since_us || at >= f->since_us) &&
 	       (!f->until_us || at < f->until_us) &&
-	       journal_filter_matches(f->type, l->type) &&
-	       journal_filter_matches(f->subject, l->subject) &&
+	       journal_filter_type(f->type, l->type) &&
+	       journal_filter_subject(f->subject, l->subject) &&
 	       (!f->reason || contains(span_of(l->dead.reason),
 				       span_of(f->reason)));
 }

@@ -100,8 +100,8 @@ next_pattern(struct span *list, struct span *pattern)
 	return true;
 }
 
-bool
-journal_filter_matches(const char *filter, struct span value, char separator)
+static bool
+matches_list(const char *filter, struct span value, char separator)
 {
 	struct span list = span_of(filter), pattern;
 	bool matches = true, wants = false;
@@ -132,10 +132,22 @@ journal_filter_matches(const char *filter, struct span value, char separator)
 }
 
 bool
+journal_filter_type(const char *filter, struct span type)
+{
+	return matches_list(filter, type, '.');
+}
+
+bool
+journal_filter_subject(const char *filter, struct span subject)
+{
+	return matches_list(filter, subject, '/');
+}
+
+bool
 journal_filter_takes(const struct journal_filter *f,
 		     const struct journal_row *row)
 {
 	return (!f->shadow_only || row->shadow) &&
-	       journal_filter_matches(f->type, row->type) &&
-	       journal_filter_matches(f->subject, row->subject);
+	       journal_filter_type(f->type, row->type) &&
+	       journal_filter_subject(f->subject, row->subject);
 }

@@ -231,8 +231,8 @@ hold_covers(const struct journal_hold *h, int64_t sequence, int64_t time_us,
 	return sequence >= h->first && (!h->last || sequence <= h->last) &&
 	       (!h->since_us || time_us >= h->since_us) &&
 	       (!h->until_us || time_us <= h->until_us) &&
-	       (!*h->type || journal_filter_matches(h->type, type)) &&
-	       (!*h->subject || journal_filter_matches(h->subject, subject));
+	       (!*h->type || journal_filter_type(h->type, type)) &&
+	       (!*h->subject || journal_filter_subject(h->subject, subject));
 }
 
 const struct journal_hold *

@@ -229,11 +229,8 @@ struct journal_reader {
 int journal_reader_failed(struct journal_reader *r, const char *what);
 struct span journal_column_span(sqlite3_stmt *s, int i);
 const char *journal_column_str(sqlite3_stmt *s, int i);	/* never NULL */
-/* journal_filter_matches: as struct journal_filter has it. The separator
- * bounds the tokens of the value. */
-#define JOURNAL_TYPE_SEPARATOR '.'
-#define JOURNAL_SUBJECT_SEPARATOR '/'
-bool journal_filter_matches(const char *filter, struct span value,
-			    char separator);
+/* As struct journal_filter has it. */
+bool journal_filter_type(const char *filter, struct span type);
+bool journal_filter_subject(const char *filter, struct span subject);
 
 #endif

@@ -159,8 +159,7 @@ row_deliver(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
 	if (row_fill(r, s, &row) < 0 ||
 	    journal_checksum(&row) != (uint64_t)sqlite3_column_int64(s, 5))
 		return row_corrupt(r, sequence);
-	if (!journal_filter_matches(sink->subject, row.subject,
-				    JOURNAL_SUBJECT_SEPARATOR))
+	if (!journal_filter_subject(sink->subject, row.subject))
 		return FETCHED_NOT;
 	return sink->fn(sink->arg, &row) ? FETCHED_OK : FETCHED_STOP;
 }
@@ -220,20 +219,14 @@ transaction_end(struct journal_reader *r)
 	sqlite3_reset(s);
 }
 
-static bool
-wants_type(const struct journal_filter *f, struct span type)
-{
-	return journal_filter_matches(f->type, type, JOURNAL_TYPE_SEPARATOR);
-}
-
 /* The frequent types are the ones that event_rare leaves out. */
 static sqlite3_stmt *
 walk_choose(struct journal_reader *r, const struct journal_filter *f)
 {
 	if (f->shadow_only)
 		return r->stmts[STMT_WALK_SHADOW];
-	if (wants_type(f, SPAN_LITERAL("matapalo.exchange.v1")) ||
-	    wants_type(f, SPAN_LITERAL("matapalo.request.v1")))
+	if (journal_filter_type(f->type, SPAN_LITERAL("matapalo.exchange.v1")) ||
+	    journal_filter_type(f->type, SPAN_LITERAL("matapalo.request.v1")))
 		return r->stmts[STMT_WALK_ALL];
 	return r->stmts[STMT_WALK_RARE];
 }
@@ -249,7 +242,7 @@ walk_wants(struct journal_reader *r, sqlite3_stmt *walk,
 		return true;
 	return journal_name_text(&r->types, r->stmts[STMT_NAME_TEXT],
 				 sqlite3_column_int64(walk, 1), &type) < 0 ||
-	       wants_type(f, type);
+	       journal_filter_type(f->type, type);
 }
 
 struct walk {
