@@ -225,8 +225,10 @@ walk_choose(struct journal_reader *r, const struct journal_filter *f)
 {
 	if (f->shadow_only)
 		return r->stmts[STMT_WALK_SHADOW];
-	if (journal_filter_type(f->type, SPAN_LITERAL("matapalo.exchange.v1")) ||
-	    journal_filter_type(f->type, SPAN_LITERAL("matapalo.request.v1")))
+	if (journal_filter_type(f->type,
+				SPAN_LITERAL("matapalo.exchange.v1")) ||
+	    journal_filter_type(f->type,
+				SPAN_LITERAL("matapalo.request.v1")))
 		return r->stmts[STMT_WALK_ALL];
 	return r->stmts[STMT_WALK_RARE];
 }

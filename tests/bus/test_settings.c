@@ -59,7 +59,8 @@ START_TEST(written_settings_read_back)
 	ck_assert_int_eq(read_settings(
 		"{\"filter\":{\"type\":\"a.*,b\",\"subject\":\"\\u00e9\","
 		"\"shadow\":true},\"lease_ms\":10,\"max_in_flight\":2,"
-		"\"max_attempts\":3,\"rate\":7,\"backoff_ms\":[4,0,5]}", &s, &err), 0);
+		"\"max_attempts\":3,\"rate\":7,"
+		"\"backoff_ms\":[4,0,5]}", &s, &err), 0);
 	json_init(&j, &text);
 	groups_settings_write(&j, &s);
 	groups_settings_default(&back);
