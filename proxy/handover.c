@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -21,6 +22,8 @@
 #include "base/log.h"
 #include "proxy/notify.h"
 #include "proxy/run.h"
+#include "proxy/tls_server.h"
+#include "proxy/tls_tickets.h"
 
 #define READY_MS 60000u		/* to prepare; large rules take their time */
 #define SERVING_MS 60000	/* to open the journal */
@@ -272,6 +275,19 @@ say(int fd, enum handover_word word)
 	(void)send(fd, &c, 1, MSG_NOSIGNAL);
 }
 
+/* One message: the keys are there when the word is read. */
+static void
+let_go(struct run *r)
+{
+	char message[1 + TLS_TICKETS_BYTES] = { HANDOVER_GO };
+	size_t n = 1;
+
+	if (r->proxy.tls)
+		n += tls_server_save_tickets(r->proxy.tls, message + 1);
+	(void)send(r->handover.socket, message, n, MSG_NOSIGNAL);
+	OPENSSL_cleanse(message, sizeof(message));
+}
+
 /* The new one has failed late, with the journal closed here: what was
  * running until now is started again, it was able to serve. */
 static enum handover_heard
@@ -286,7 +302,7 @@ start_again(struct run *r)
 	}
 	if (handover_hear(r, HANDOVER_READY, READY_MS) != HANDOVER_WORD)
 		return HANDOVER_FAILED;
-	say(r->handover.socket, HANDOVER_GO);
+	let_go(r);
 	return handover_hear(r, HANDOVER_SERVING, SERVING_MS);
 }
 
@@ -304,7 +320,7 @@ handover_finish(struct run *r, int signals)
 		return HANDOVER_STOPPED;
 	}
 	release_journal(r);
-	say(r->handover.socket, HANDOVER_GO);
+	let_go(r);
 	if (handover_hear(r, HANDOVER_SERVING, SERVING_MS) != HANDOVER_WORD &&
 	    start_again(r) != HANDOVER_WORD) {
 		handover_cancel(r);
@@ -338,6 +354,8 @@ handover_await(struct run *r, struct error *err)
 	} while (n < 0 && errno == EINTR);
 	if (n == 1 && word != HANDOVER_GO)
 		return error_set(err, "hand-over: an unknown word");
+	if (n == 1 && r->proxy.tls)
+		tls_server_take_tickets(r->proxy.tls, r->inherit.parent);
 	return 0;	/* an old process that died has let go as well */
 }
 

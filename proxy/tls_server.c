@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "proxy/tls.h"
 #include "proxy/tls_certificates.h"
+#include "proxy/tls_tickets.h"
 #include "proxy/worker.h"
 
 struct tls_server {
@@ -141,6 +142,28 @@ tls_server_drain(int fd)
 
 	while (read(fd, events, sizeof(events)) > 0)
 		;
+}
+
+/* ---- hand-over ---- */
+
+size_t
+tls_server_save_tickets(struct tls_server *s, char *to)
+{
+	return tls_tickets_save(s->tickets, to);
+}
+
+/* They came in one message with the word that this process waited for. */
+void
+tls_server_take_tickets(struct tls_server *s, int socket)
+{
+	char keys[TLS_TICKETS_BYTES + 1];
+	ssize_t n = recv(socket, keys, sizeof(keys), MSG_DONTWAIT);
+
+	if (n > 0 && tls_tickets_restore(s->tickets,
+					 (struct span){ keys, (size_t)n }))
+		log_info("tls.tickets", "the old process has other session "
+			 "tickets: clients make new sessions");
+	OPENSSL_cleanse(keys, sizeof(keys));
 }
 
 /* ---- who the client is ---- */

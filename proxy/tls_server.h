@@ -25,6 +25,11 @@ void tls_server_free(struct tls_server **s);
  * them. Files that cannot be used leave the old ones in force, and the log
  * says why. Main thread. */
 void tls_server_reload(struct tls_server *s);
+/* tls_server_save_tickets and tls_server_take_tickets pass the keys of session
+ * tickets through a hand-over's socket, so that sessions are resumed by the
+ * new process; see tls_tickets.h. A process that gets none makes its own. */
+size_t tls_server_save_tickets(struct tls_server *s, char *to);
+void tls_server_take_tickets(struct tls_server *s, int socket);
 /* tls_server_watch returns an inotify descriptor for the files' folders
  * (-1: none); tls_server_drain empties it. */
 int tls_server_watch(const struct tls_server *s);

@@ -3,7 +3,8 @@
  *
  * One key seals for as long as a ticket may live and opens for as long
  * again, so that every ticket can be used to its end and whoever steals the
- * keys can read no more than the last four hours. They are never stored. */
+ * keys can read no more than the last four hours. They are never stored; a
+ * hand-over gives them to the next process. */
 #include "proxy/tls_tickets.h"
 
 #include <openssl/core_names.h>
@@ -24,11 +25,18 @@ struct ticket_key {
 	bool usable;
 };
 
+struct ticket_keys {
+	struct ticket_key now, before;
+	uint64_t since_ms;		/* the clock is the machine's */
+};
+
 struct tls_tickets {
 	pthread_mutex_t lock;
-	struct ticket_key now, before;
-	uint64_t since_ms;
+	struct ticket_keys keys;
 };
+
+/* Another version of it has another size. */
+_Static_assert(sizeof(struct ticket_keys) <= TLS_TICKETS_BYTES, "state");
 
 static void
 key_make(struct ticket_key *k)
@@ -39,31 +47,40 @@ key_make(struct ticket_key *k)
 }
 
 static void
-rotate(struct tls_tickets *t)
+rotate(struct ticket_keys *k, uint64_t now_ms)
 {
-	t->before = t->now;
-	key_make(&t->now);
-	t->since_ms = clock_mono_ms();
+	k->before = k->now;
+	key_make(&k->now);
+	k->since_ms = now_ms;
 }
 
-/* Copies the key that seals, or the one of that name; what is left of a
- * silent night is too old for both. */
+/* What is left of a silent night is too old for both. */
+static void
+rotate_old(struct ticket_keys *k, uint64_t now_ms)
+{
+	uint64_t age_ms = now_ms - k->since_ms;
+
+	if (age_ms > 2000u * TLS_TICKET_LIFETIME_S)
+		rotate(k, now_ms);
+	if (age_ms > 1000u * TLS_TICKET_LIFETIME_S)
+		rotate(k, now_ms);
+}
+
+/* Copies the key that seals, or the one of that name. */
 static bool
 key_get(struct tls_tickets *t, const unsigned char *name,
 	struct ticket_key *out, bool *old)
 {
+	struct ticket_keys *k = &t->keys;
 	bool found = true;
 
 	pthread_mutex_lock(&t->lock);
-	if (clock_mono_ms() - t->since_ms > 2000u * TLS_TICKET_LIFETIME_S)
-		rotate(t);
-	if (clock_mono_ms() - t->since_ms > 1000u * TLS_TICKET_LIFETIME_S)
-		rotate(t);
-	*old = name && memcmp(name, t->now.name, NAME_BYTES) != 0;
+	rotate_old(k, clock_mono_ms());
+	*old = name && memcmp(name, k->now.name, NAME_BYTES) != 0;
 	if (!*old)
-		*out = t->now;
-	else if (!memcmp(name, t->before.name, NAME_BYTES))
-		*out = t->before;
+		*out = k->now;
+	else if (!memcmp(name, k->before.name, NAME_BYTES))
+		*out = k->before;
 	else
 		found = false;
 	pthread_mutex_unlock(&t->lock);
@@ -150,6 +167,34 @@ void
 tls_tickets_rotate(struct tls_tickets *t)
 {
 	pthread_mutex_lock(&t->lock);
-	rotate(t);
+	rotate(&t->keys, clock_mono_ms());
 	pthread_mutex_unlock(&t->lock);
+}
+
+void
+tls_tickets_age(struct tls_tickets *t, uint64_t by_ms)
+{
+	pthread_mutex_lock(&t->lock);
+	t->keys.since_ms -= by_ms;
+	pthread_mutex_unlock(&t->lock);
+}
+
+size_t
+tls_tickets_save(struct tls_tickets *t, char to[TLS_TICKETS_BYTES])
+{
+	pthread_mutex_lock(&t->lock);
+	memcpy(to, &t->keys, sizeof(t->keys));
+	pthread_mutex_unlock(&t->lock);
+	return sizeof(t->keys);
+}
+
+int
+tls_tickets_restore(struct tls_tickets *t, struct span from)
+{
+	if (from.len != sizeof(t->keys))
+		return -1;
+	pthread_mutex_lock(&t->lock);
+	memcpy(&t->keys, from.at, from.len);
+	pthread_mutex_unlock(&t->lock);
+	return 0;
 }

@@ -154,6 +154,52 @@ START_TEST(keys_belong_to_the_set_not_to_the_context)
 }
 END_TEST
 
+/* What was sealed before a silent night is as dead as after two changes. */
+START_TEST(a_long_silence_changes_both_keys)
+{
+	struct tls_tickets *tickets = tls_tickets_new();
+	SSL_CTX *server = make_server(tickets);
+	SSL_CTX *client = make_client(versions[_i]);
+
+	ck_assert(!connect_once(client, server));
+	tls_tickets_age(tickets, 1500u * TLS_TICKET_LIFETIME_S);
+	ck_assert(connect_once(client, server));
+	tls_tickets_age(tickets, 2500u * TLS_TICKET_LIFETIME_S);
+	ck_assert(!connect_once(client, server));
+	forget_session();
+	SSL_CTX_free(client);
+	SSL_CTX_free(server);
+	tls_tickets_free(&tickets);
+}
+END_TEST
+
+START_TEST(another_process_takes_the_keys)
+{
+	struct tls_tickets *ours = tls_tickets_new();
+	struct tls_tickets *theirs = tls_tickets_new();
+	SSL_CTX *before = make_server(ours), *after = make_server(theirs);
+	SSL_CTX *client = make_client(versions[_i]);
+	char keys[TLS_TICKETS_BYTES];
+	size_t n;
+
+	ck_assert(!connect_once(client, before));
+	tls_tickets_rotate(ours);
+	n = tls_tickets_save(ours, keys);
+	ck_assert_int_eq(tls_tickets_restore(theirs, (struct span){ keys,
+								n - 1 }), -1);
+	ck_assert_int_eq(tls_tickets_restore(theirs,
+					     (struct span){ keys, n }), 0);
+	ck_assert(connect_once(client, after));
+	ck_assert(connect_once(client, before));
+	forget_session();
+	SSL_CTX_free(client);
+	SSL_CTX_free(before);
+	SSL_CTX_free(after);
+	tls_tickets_free(&ours);
+	tls_tickets_free(&theirs);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -165,6 +211,8 @@ main(void)
 	tcase_add_loop_test(t, ticket_outlives_one_rotation, 0, 2);
 	tcase_add_loop_test(t, keys_belong_to_the_set_not_to_the_context, 0,
 			    2);
+	tcase_add_loop_test(t, a_long_silence_changes_both_keys, 0, 2);
+	tcase_add_loop_test(t, another_process_takes_the_keys, 0, 2);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -491,6 +491,35 @@ def client_certificates(case, p, origin):
         case.equal(matapalo.stop(), 0, "exit status")
 
 
+def resumption_after_hand_over(case, p, origin):
+    """The next process opens the tickets of the one before."""
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        matapalo = listener(case, p, origin)
+        port = matapalo.port
+        context = client_context(p, version)
+        with TlsClient(port, context) as client:
+            client.request("GET", "/x")
+            session = client.socket.session
+        matapalo.signal(signal.SIGUSR2)
+        matapalo.wait()
+        with open(os.path.join(matapalo.data, "run.json")) as f:
+            pid = json.load(f)["pid"]
+        case.check(pid != matapalo.pid, "another process")
+        with TlsClient(port, context, session=session) as client:
+            case.check(client.socket.session_reused, "%s: resumed" % version)
+            case.equal(client.request("GET", "/x").status, 200, "and served")
+        os.kill(pid, signal.SIGTERM)
+        lib.wait_for(lambda: is_gone(pid), "the end of the second process")
+
+
+def is_gone(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def resumption(case, p, origin):
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         matapalo = listener(case, p, origin, workers=2)
@@ -800,6 +829,7 @@ def scenario(case):
     choose_by_name(case, p, origin)
     versions_and_protocols(case, p, origin)
     client_certificates(case, p, origin)
+    resumption_after_hand_over(case, p, origin)
     resumption(case, p, origin)
     reload_under_load(case, p, origin)
     bytes_both_sides(case, p)
