@@ -13,6 +13,8 @@ journal_tx_fail(struct journal_tx *tx, const char *what)
 	if (tx->failed)
 		return;
 	tx->failed = true;
+	if (sqlite3_extended_errcode(tx->j->db) == SQLITE_IOERR_FSYNC)
+		tx->j->suspect = true;
 	snprintf(tx->j->reason, sizeof(tx->j->reason), "%s: %s", what,
 		 sqlite3_errmsg(tx->j->db));
 }

@@ -45,6 +45,9 @@ MUST_CHECK int journal_schema_migrate(sqlite3 *db, const char *path,
 
 /* journal_log_settle: before the first commit, no other writer. */
 MUST_CHECK int journal_log_settle(struct journal *j, struct error *err);
+/* journal_log_heal does so after an fsync has failed; else nothing. Before it
+ * has succeeded nothing may be committed or folded in. */
+MUST_CHECK int journal_log_heal(struct journal *j, struct error *err);
 
 /* ---- names.c: text of types and sources to small ids and back ---- */
 
@@ -183,6 +186,7 @@ struct journal {
 	char reason[128];
 	unsigned backoff_ms;
 	uint64_t retry_at_us;
+	bool suspect;		/* an fsync failed: the log may have holes */
 
 	_Atomic bool writable;
 	_Atomic bool stopping;

@@ -281,6 +281,22 @@ journal_set_on_commit(struct journal *j, void (*fn)(void *, int64_t),
 	pthread_mutex_unlock(&j->lock);
 }
 
+/* A reader may be in the way, or the disk broken; the log is then taken up at
+ * the next start, and sqlite3_close must not try again. */
+static void
+fold_in(struct journal *j)
+{
+	struct error err = {0};
+
+	if (journal_log_heal(j, &err) == 0 &&
+	    sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
+				      NULL, NULL) == SQLITE_OK)
+		return;
+	sqlite3_db_config(j->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	log_info("journal.close", "%s: the log was not folded in: %s", j->path,
+		 err.set ? err.text : sqlite3_errmsg(j->db));
+}
+
 void
 journal_close(struct journal **jp)
 {
@@ -293,12 +309,7 @@ journal_close(struct journal **jp)
 	journal_wake(j);
 	pthread_join(j->thread, NULL);
 	store_sequence(j);
-	/* A reader may be in the way; the log is then taken up at the next
-	 * start. */
-	if (sqlite3_wal_checkpoint_v2(j->db, NULL, SQLITE_CHECKPOINT_TRUNCATE,
-				      NULL, NULL) != SQLITE_OK)
-		log_info("journal.close", "%s: the log was not folded in: %s",
-			 j->path, sqlite3_errmsg(j->db));
+	fold_in(j);
 	journal_free(jp);
 }
 

@@ -415,7 +415,7 @@ journal_retain(struct journal *j)
 	struct retain *r = &j->retain;
 	uint64_t now = clock_mono_us();
 
-	if (!is_due(r, now) || !atomic_load(&j->writable) ||
+	if (!is_due(r, now) || !atomic_load(&j->writable) || j->suspect ||
 	    atomic_load(&j->stopping))
 		return;
 	measure(j);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a start finds in the log goes to the disk once more.
  *
- * After a failed fsync the page cache holds for clean what is not on disk.
- * While the process lives that does no harm: the next transaction overwrites
- * the same frames. But if it dies first, the next one reads those frames from
- * the cache, takes them for committed and writes behind them; a power cut then
- * ends the log before everything that has been acknowledged since, or finds
- * pages of a half copied log in the database. Bytes written again are dirty
- * again, and the fsync that follows speaks for all of them. */
+ * After a failed fsync the page cache holds for clean what is not on disk:
+ * frames of a transaction that was refused, and of deletions before it, which
+ * are not synced. A process that takes them for committed writes behind a
+ * hole; a power cut then ends the log there, before everything that has been
+ * acknowledged since, or leaves pages of a half copied log in the database.
+ * Bytes written again are dirty again, and the fsync that follows speaks for
+ * all of them. So it is done at every start, for another process may have
+ * failed, and after every failure. Decision 18. */
 #include "journal/internal.h"
 
 #define CHUNK 16384
@@ -55,5 +56,16 @@ journal_log_settle(struct journal *j, struct error *err)
 		return error_set(err, "%s-wal: cannot be made durable: %s; "
 				 "check the health of the disk", j->path,
 				 sqlite3_errstr(rc));
+	return 0;
+}
+
+int
+journal_log_heal(struct journal *j, struct error *err)
+{
+	if (!j->suspect)
+		return 0;
+	if (journal_log_settle(j, err) < 0)
+		return -1;
+	j->suspect = false;
 	return 0;
 }

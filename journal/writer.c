@@ -5,6 +5,8 @@
  * open while the thread waits. After a failure it backs off: items fail at
  * once until the next attempt is due, so that a dying disk costs the
  * callers no time. */
+#include <stdio.h>
+
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/invariant.h"
@@ -22,6 +24,14 @@
 static bool
 tx_begin(struct journal_tx *tx)
 {
+	struct error err = {0};
+
+	if (journal_log_heal(tx->j, &err) < 0) {
+		tx->failed = true;
+		snprintf(tx->j->reason, sizeof(tx->j->reason), "%.*s",
+			 (int)sizeof(tx->j->reason) - 1, err.text);
+		return false;
+	}
 	journal_tx_run(tx, STMT_BEGIN_WRITE, "begin");
 	tx->writes = 0;
 	return !tx->failed;
@@ -175,6 +185,8 @@ checkpoint(struct journal *j)
 {
 	bool hard = j->wal_bytes >= j->checkpoint_bytes / 2 * 5;
 
+	if (j->suspect)
+		return;
 	if (j->wal_bytes < j->checkpoint_bytes) {
 		j->wal_bytes_tried = 0;
 		return;
@@ -183,10 +195,11 @@ checkpoint(struct journal *j)
 		return;
 	j->wal_bytes_tried = j->wal_bytes;
 	sqlite3_busy_timeout(j->db, CHECKPOINT_WAIT_MS);
-	sqlite3_wal_checkpoint_v2(j->db, NULL,
-				  hard ? SQLITE_CHECKPOINT_RESTART
-				       : SQLITE_CHECKPOINT_PASSIVE,
-				  NULL, NULL);
+	if (sqlite3_wal_checkpoint_v2(j->db, NULL,
+				      hard ? SQLITE_CHECKPOINT_RESTART
+					   : SQLITE_CHECKPOINT_PASSIVE,
+				      NULL, NULL) == SQLITE_IOERR_FSYNC)
+		j->suspect = true;
 	sqlite3_busy_timeout(j->db, JOURNAL_BUSY_WAIT_MS);
 	journal_cache_drop(j);
 }

@@ -157,7 +157,8 @@ entry_effect(struct journal_tx *tx, const struct entry *e)
 }
 
 static int
-entry_apply(struct journal_tx *tx, const struct entry *e, const struct id *id)
+entry_apply(struct journal_tx *tx, const struct entry *e, const struct id *id,
+	    int64_t *sequence)
 {
 	struct journal_event event = {
 		.id = *id,
@@ -170,7 +171,7 @@ entry_apply(struct journal_tx *tx, const struct entry *e, const struct id *id)
 		.mark = entry_mark(e),
 	};
 
-	if (journal_tx_append(tx, &event, NULL) < 0)
+	if (journal_tx_append(tx, &event, sequence) < 0)
 		return -1;
 	entry_effect(tx, e);
 	return 0;
@@ -185,7 +186,7 @@ batch_apply(struct journal_item *item, struct journal_tx *tx)
 
 	for (i = 0; i < b->entries; i++) {
 		e = entry_make(b->seed, b->number + i);
-		if (entry_apply(tx, &e, &b->id[i]) < 0)
+		if (entry_apply(tx, &e, &b->id[i], &b->sequence[i]) < 0)
 			return -1;
 	}
 	return 0;
@@ -377,55 +378,128 @@ journal_print(struct journal_reader *r, struct buf *out)
 	ck_assert_int_eq(journal_read_open_exchanges(r, print_open, out), 0);
 }
 
+struct removed {
+	int64_t first, last;
+};
+
 struct reading {
 	struct load *load;
-	size_t batch;		/* where the next row must lie, or later */
-	unsigned entry;
+	size_t batch;		/* where the next row lies, or later */
 	int64_t last;
+	struct removed removed[256];
+	size_t removals;
 	struct model *model;
 };
 
 static void
 row_equals(const struct journal_row *row, const struct entry *e,
-	   const struct id *id)
+	   const struct load_batch *b)
 {
-	ck_assert(id_equal(&row->id, id));
+	size_t i = (size_t)(e->number - b->number);
+
+	ck_assert_int_eq(row->sequence, b->sequence[i]);
+	ck_assert(id_equal(&row->id, &b->id[i]));
 	ck_assert(span_equal(row->type, span_of(e->type)));
 	ck_assert(span_equal(row->subject, span_of(e->subject)));
 	ck_assert(span_equal(row->correlation, span_of(e->correlation)));
 	ck_assert(span_equal(row->data, entry_body(e)));
 }
 
-/* Rows come in the order of the load; a batch once begun is whole. */
+/* Rows come in the order of the load. */
 static bool
 reading_row(void *arg, const struct journal_row *row)
 {
 	struct reading *r = arg;
 	int64_t number = atoll(row->subject.at);
-	struct load_batch *b;
+	struct load_batch *b = NULL;
 	struct entry e;
 
 	ck_assert_int_gt(row->sequence, r->last);
 	r->last = row->sequence;
 	if (span_equal(row->type, SPAN_LITERAL("matapalo.gap.v1")))
 		return true;
-	while (r->entry == 0 && r->batch < r->load->count &&
-	       r->load->at[r->batch]->number != number)
-		r->batch++;
-	ck_assert_msg(r->batch < r->load->count, "event %lld: %lld is not "
-		      "the load's", (long long)row->sequence,
-		      (long long)number);
-	b = r->load->at[r->batch];
-	ck_assert_int_eq(number, b->number + r->entry);
-	e = entry_make(r->load->seed, number);
-	row_equals(row, &e, &b->id[r->entry]);
-	model_add(r->model, &e);
-	b->found = true;
-	if (++r->entry == b->entries) {
-		r->entry = 0;
-		r->batch++;
+	for (; r->batch < r->load->count; r->batch++) {
+		b = r->load->at[r->batch];
+		if (number < b->number + b->entries)
+			break;
 	}
+	ck_assert_msg(r->batch < r->load->count && number >= b->number,
+		      "event %lld: %lld is not the load's",
+		      (long long)row->sequence, (long long)number);
+	e = entry_make(r->load->seed, number);
+	row_equals(row, &e, b);
+	b->seen++;
 	return true;
+}
+
+static void
+read_removed(struct reading *r, const char *path)
+{
+	sqlite3 *db;
+	sqlite3_stmt *s;
+
+	ck_assert_int_eq(sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY,
+					 NULL), SQLITE_OK);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	ck_assert_int_eq(sqlite3_prepare_v2(db, "SELECT first, last FROM"
+					    " removed", -1, &s, NULL),
+			 SQLITE_OK);
+	while (sqlite3_step(s) == SQLITE_ROW) {
+		ck_assert_uint_lt(r->removals, ARRAY_SIZE(r->removed));
+		r->removed[r->removals++] =
+			(struct removed){ sqlite3_column_int64(s, 0),
+					  sqlite3_column_int64(s, 1) };
+	}
+	sqlite3_finalize(s);
+	sqlite3_close(db);
+}
+
+static bool
+is_removed(const struct reading *r, int64_t sequence)
+{
+	size_t i;
+
+	for (i = 0; i < r->removals; i++)
+		if (sequence >= r->removed[i].first &&
+		    sequence <= r->removed[i].last)
+			return true;
+	return false;
+}
+
+/* Retention only touches what has been committed and told. */
+static void
+batch_judge(struct reading *r, struct load_batch *b)
+{
+	unsigned i, removed = 0;
+
+	for (i = 0; i < b->entries; i++)
+		removed += b->status == JOURNAL_COMMITTED &&
+			   is_removed(r, b->sequence[i]);
+	b->found = b->seen > 0 || removed == b->entries;
+	ck_assert_msg(!b->found || b->seen + removed == b->entries,
+		      "half a transaction: %lld, %u of %u, %u removed",
+		      (long long)b->number, b->seen, b->entries, removed);
+	if (!b->found)
+		return;
+	for (i = 0; i < b->entries; i++) {
+		struct entry e = entry_make(r->load->seed, b->number + i);
+
+		model_add(r->model, &e);
+	}
+}
+
+/* Nothing that a group had not settled; groups never go back here. */
+static void
+removed_rightly(const struct reading *r)
+{
+	const struct model *m = r->model;
+	size_t i;
+	int g;
+
+	for (i = 0; i < r->removals; i++)
+		for (g = 0; g < GROUPS; g++)
+			ck_assert(!m->has_cursor[g] ||
+				  r->removed[i].last <= m->cursor[g]);
 }
 
 static void
@@ -471,26 +545,35 @@ integrity(const char *path)
 	sqlite3_close(db);
 }
 
+static void
+read_all(struct load *l, struct journal_reader *r, struct reading *reading)
+{
+	const struct journal_filter all = {0};
+	int64_t scanned;
+	size_t i;
+
+	for (i = 0; i < l->count; i++)
+		l->at[i]->seen = 0;
+	ck_assert_int_ge(journal_read(r, 0, &all, SIZE_MAX, SIZE_MAX,
+				      reading_row, reading, &scanned), 0);
+	for (i = 0; i < l->count; i++)
+		batch_judge(reading, l->at[i]);
+}
+
 void
 load_verify(struct load *l, const char *path, size_t position)
 {
 	CLEANUP(buf_fini) struct buf want = {0}, have = {0};
 	struct journal_reader *r = journal_reader_open(path, NULL);
-	const struct journal_filter all = {0};
 	static struct model model;
 	struct reading reading = { .load = l, .model = &model };
-	int64_t scanned;
-	size_t i;
 
 	ck_assert_ptr_nonnull(r);
 	model = (struct model){0};
-	for (i = 0; i < l->count; i++)
-		l->at[i]->found = false;
-	ck_assert_int_ge(journal_read(r, 0, &all, SIZE_MAX, SIZE_MAX,
-				      reading_row, &reading, &scanned), 0);
-	ck_assert_msg(reading.entry == 0, "half a transaction at %zu",
-		      position);
+	read_removed(&reading, path);
+	read_all(l, r, &reading);
 	all_found(l, position);
+	removed_rightly(&reading);
 	model_print(&model, &want);
 	journal_print(r, &have);
 	ck_assert_str_eq(buf_str(&have), buf_str(&want));

@@ -10,17 +10,20 @@
 #define LOAD_ENTRIES 6
 #define LOAD_BATCHES 2048
 
-/* One journal item: all of its entries are there or none. */
+/* One journal item: all of its entries are there or none, but for what
+ * retention has deleted since. */
 struct load_batch {
 	struct journal_item item;	/* first */
 	uint64_t seed;
 	int64_t number;		/* of its first entry; numbers never return */
 	unsigned entries;
 	struct id id[LOAD_ENTRIES];
+	int64_t sequence[LOAD_ENTRIES];
 	int done;
 	enum journal_status status;
 	size_t posted, told;	/* disk_position() */
-	bool found;		/* by load_verify */
+	unsigned seen;		/* by load_verify: entries that are there */
+	bool found;
 };
 
 struct load {

@@ -4,7 +4,8 @@
  * POWER_CUTS losses (500), chosen by POWER_SEED; both are printed. A journal
  * lives several lives, each ended by a stop, a kill or a loss of power, with
  * failing fsyncs in some; every life is cut at random moments. With
- * POWER_SKIP_SYNCS=n one fsync of n is a lie: the test must fail. */
+ * POWER_SKIP_SYNCS=n one fsync of n is a lie: the test must fail. Every other
+ * journal deletes what is old; that depends on the clock as well. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -23,6 +24,7 @@
 #define CUTS_A_LIFE 10
 #define STEPS_A_LIFE 24
 #define CHECKPOINT_BYTES (256 << 10)
+#define RETAIN_BYTES (256 << 10)
 
 static char top[64], victim[80], image[80], victim_path[96], image_path[96];
 static struct load load;
@@ -30,11 +32,13 @@ static uint64_t seed, chance;
 static long cuts_left;
 static unsigned slowest_ms;
 static unsigned skip_one_in;
+static int64_t retain_bytes;
 
 static struct journal *
-open_at(const char *path)
+open_at(const char *path, int64_t retain)
 {
 	struct journal_options o = { .path = path,
+				     .retention = { .bytes = retain },
 				     .checkpoint_bytes = CHECKPOINT_BYTES };
 	struct error err = {0};
 	struct journal *j = journal_open(&o, &err);
@@ -49,7 +53,7 @@ static void
 verify_image(size_t position)
 {
 	uint64_t began = clock_mono_ms();
-	struct journal *j = open_at(image_path);
+	struct journal *j = open_at(image_path, 0);
 	struct probe p;
 	unsigned ms = (unsigned)(clock_mono_ms() - began);
 
@@ -132,7 +136,7 @@ one_life(void)
 	struct journal *j;
 
 	disk_resume();
-	j = open_at(victim_path);
+	j = open_at(victim_path, retain_bytes);
 	load_settle(&load, disk_position());
 	run_life(j, faulty);
 	journal_close(&j);
@@ -150,6 +154,7 @@ one_journal(uint64_t number)
 
 	chance = seed + number * 7919;
 	(void)platter_random(&chance);
+	retain_bytes = number % 2 ? RETAIN_BYTES : 0;
 	load_init(&load, chance);
 	disk_begin(victim, chance);
 	disk_skip_syncs(skip_one_in);
