@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Promise D1, short form: SIGKILL under load, twenty times. Whatever was
-acknowledged under `strict` is in the journal; nothing is there twice."""
+"""Promises D1 and D7: SIGKILL under load, at random moments and at every
+named point: around each write and fsync of the log, inside a checkpoint, inside
+retention, inside a reload of the rules, and while the next process starts.
+Whatever was acknowledged under `strict` is in the journal, nothing is there
+twice, and every request event has exactly one end."""
 import json
 import os
 import random
@@ -8,10 +11,19 @@ import socket
 import sys
 
 import lib
+import strike
+from faulty import law
 
 KILLS = int(os.environ.get("CRASH_KILLS", "20"))
 RATE = int(os.environ.get("CRASH_RATE", "3000"))
+ROUNDS = int(os.environ.get("CRASH_ROUNDS", "1"))
 CONNECTIONS = 8
+HAMMER_SECONDS = min(150 + (KILLS - 20) * 2 + (ROUNDS - 1) * 25, 600)
+# Each with how many passes there may be before it strikes.
+POINTS = (("log-write", 300), ("log-written", 300), ("log-sync", 100),
+          ("log-synced", 100), ("db-write", 30), ("db-written", 30),
+          ("db-sync", 1), ("db-synced", 1), ("rules", 1), ("rules-read", 1))
+AT_START = (("log-write", 20), ("log-sync", 1), ("open", 3))
 SEED = int(os.environ.get("CRASH_SEED", random.randrange(1 << 30)))
 # A sanitizer's process does less in the same time.
 ACKS = 5000 if lib.is_sanitized() else 50000
@@ -43,18 +55,68 @@ def acked_so_far(path):
     return os.path.getsize(path) if os.path.exists(path) else 0
 
 
-def one_life(case, matapalo, log, moment):
-    """Lets acknowledgements flow, then kills at a random moment."""
-    before = acked_so_far(log)
-    lib.wait_for(lambda: acked_so_far(log) > before + 1000,
-                 "acknowledgements after a restart")
-    matapalo.popen.poll()
-    try:
-        matapalo.popen.wait(moment)
-        raise lib.Failed("matapalo ended by itself: status %s"
-                         % matapalo.popen.returncode)
-    except lib.subprocess.TimeoutExpired:
-        matapalo.kill_group()
+class Victim:
+    """One data directory and one port, one process after the other."""
+
+    def __init__(self, case, origin):
+        self.case, self.strike, self.kills = case, strike.Strike(case), 0
+        self.rules = case.rules({
+            "version": 1, "targets": {"legacy": {"url": origin.url}},
+            "rules": []})
+        self.data, self.port = case.path("data"), free_port()
+        os.mkdir(self.data)
+        self.log = case.path("acks")
+        self.start()
+
+    def start(self):
+        environment = None if lib.is_sanitized() else \
+            self.strike.environment
+        self.process = self.case.matapalo(
+            rules=self.rules, data=self.data, workers=2,
+            listen="127.0.0.1:%d" % self.port, env=environment)
+
+    def await_acks(self):
+        before = acked_so_far(self.log)
+        lib.wait_for(lambda: acked_so_far(self.log) > before + 1000,
+                     "acknowledgements after a restart")
+
+    def kill_within(self, seconds):
+        """Lets acknowledgements flow, then kills at a random moment."""
+        self.await_acks()
+        try:
+            self.process.popen.wait(random.uniform(0, seconds))
+            raise lib.Failed("matapalo ended by itself: status %s"
+                             % self.process.popen.returncode)
+        except lib.subprocess.TimeoutExpired:
+            self.process.kill_group()
+        self.died()
+
+    def died(self):
+        self.kills += 1
+
+    def kill_at(self, point, passes):
+        self.await_acks()
+        self.strike.arm(point, strike.KILL, random.randint(1, passes))
+        if point.startswith("rules"):
+            self.process.signal(lib.signal.SIGHUP)
+        code = self.process.wait(30)
+        self.case.equal((code, self.strike.disarm()), (-9, 1),
+                        "killed at " + point)
+        self.died()
+
+    def kill_starting(self, point, passes):
+        """The start after a kill is killed, too, if it passes there."""
+        self.await_acks()
+        self.process.kill_group()
+        self.died()
+        self.strike.arm(point, strike.KILL, random.randint(1, passes))
+        try:
+            self.start()
+        except lib.Failed:
+            self.case.equal(self.strike.struck(), 1, "killed at the start")
+            self.died()
+            self.start()
+        self.strike.disarm()
 
 
 def answered_numbers(matapalo):
@@ -89,7 +151,7 @@ def opened_and_closed(case, matapalo):
     return dict(rows)
 
 
-def verdict(case, matapalo, log, first, sent):
+def verdict(case, matapalo, log, first, sent, kills):
     acks = read_acks(log)
     on_disk = answered_numbers(matapalo)
     strict_lost = sorted(n for n in acks["P"] if n not in on_disk)
@@ -98,43 +160,51 @@ def verdict(case, matapalo, log, first, sent):
     bounded_lost = sum(1 for n in acks["G"] if n not in on_disk)
     # A commit window is 50 ms; half of the load is bounded; a kill may cost
     # one window, and a busy machine stretches it: twice that is the limit.
-    allowed = KILLS * (int(RATE * 0.05) + CONNECTIONS)
+    allowed = kills * (int(RATE * 0.05) + CONNECTIONS)
     case.check(bounded_lost <= allowed, "%d bounded exchanges lost, one "
                "commit window per kill is %d" % (bounded_lost, allowed))
     invented = [n for n in on_disk if not first <= n < first + sent]
     case.equal(invented[:5], [], "events of requests that nobody sent")
     print("%d kills; acknowledged: %d strict, %d lost; %d bounded, %d lost"
-          % (KILLS, len(acks["P"]), len(strict_lost), len(acks["G"]),
+          % (kills, len(acks["P"]), len(strict_lost), len(acks["G"]),
              bounded_lost))
     return len(acks["P"]) + len(acks["G"])
+
+
+def all_kills(victim):
+    for _ in range(KILLS):
+        victim.kill_within(1.2)
+        victim.start()
+    if lib.is_sanitized():
+        return          # the sanitizer wants to be loaded first
+    for _ in range(ROUNDS):
+        for point, passes in POINTS:
+            victim.kill_at(point, passes)
+            victim.start()
+        for point, passes in AT_START:
+            victim.kill_starting(point, passes)
 
 
 def scenario(case):
     print("seed", SEED, "(set CRASH_SEED to repeat)")
     sys.stdout.flush()
     random.seed(SEED)
-    origin = case.origin("legacy")
-    data, port = case.path("data"), free_port()
-    os.mkdir(data)
-    listen, log = "127.0.0.1:%d" % port, case.path("acks")
-    matapalo = case.matapalo(legacy=origin.url, data=data, listen=listen,
-                             workers=2)
-    first = 1000000
-    hammer = case.hammer(port, log, seconds=150, connections=CONNECTIONS,
-                         rate=RATE, first=first, timeout_ms=5000)
-    for _ in range(KILLS):
-        one_life(case, matapalo, log, random.uniform(0, 1.2))
-        matapalo = case.matapalo(legacy=origin.url, data=data,
-                                 listen=listen, workers=2)
-    lib.wait_for(lambda: acked_so_far(log) / 10 > ACKS,
+    victim, first = Victim(case, case.origin("legacy")), 1000000
+    hammer = case.hammer(victim.port, victim.log, seconds=HAMMER_SECONDS,
+                         connections=CONNECTIONS, rate=RATE, first=first,
+                         timeout_ms=5000)
+    all_kills(victim)
+    lib.wait_for(lambda: acked_so_far(victim.log) / 10 > ACKS,
                  "%d acknowledgements" % ACKS, 60)
     hammer.signal(lib.signal.SIGTERM)
     case.equal(hammer.wait(), 0, "the load driver")
+    matapalo = victim.process
+    law(case, matapalo)
     case.equal(matapalo.stop(), 0, "exit status of the last life")
     totals = json.loads(hammer.out())
     sent = totals["acked"] + totals["refused"] + totals["broken"] + \
         CONNECTIONS
-    acked = verdict(case, matapalo, log, first, sent)
+    acked = verdict(case, matapalo, victim.log, first, sent, victim.kills)
     case.check(acked >= ACKS, "%d acknowledged" % acked)
     case.equal(totals["crossed"], 0, "answers of somebody else")
     outcomes = opened_and_closed(case, matapalo)
@@ -144,4 +214,4 @@ def scenario(case):
           % (outcomes, totals["broken"]))
 
 
-lib.main(scenario, seconds=240)
+lib.main(scenario, seconds=HAMMER_SECONDS + 90)
