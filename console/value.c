@@ -4,13 +4,16 @@
 
 #include <ctype.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
+#include "base/clock.h"
 #include "base/span.h"
 
 #define DAY_MS (24u * 3600u * 1000u)
 #define AGE_MAX (36500u * 24u * 3600u)
+#define PACE_MAX 1e6
 #define WORD_MAX 40 /* longer words are never compared */
 
 struct unit {
@@ -123,6 +126,90 @@ value_position(const char *text, int64_t *sequence, struct error *err)
 				 text);
 	return 0;
 }
+
+/* ---- places in the log ---- */
+
+#define DAYS_MAX 36500
+
+/* "15m" or "3d": milliseconds. */
+static bool
+take_ago(const char *text, int64_t *ms)
+{
+	unsigned short_ms;
+	uint64_t days;
+	const char *rest = take_digits(text, DAYS_MAX, &days);
+
+	if (rest && !strcmp(rest, "d"))
+		*ms = (int64_t)days * DAY_MS;
+	else if (!value_duration(text, &short_ms, NULL))
+		*ms = short_ms;
+	else
+		return false;
+	return true;
+}
+
+int
+value_time(const char *text, int64_t *wall_us, struct error *err)
+{
+	int64_t ms;
+
+	if (take_ago(text, &ms)) {
+		*wall_us = clock_wall_us() - ms * 1000;
+		return 0;
+	}
+	if (!clock_parse_rfc3339(text, wall_us))
+		return 0;
+	return error_set(err,
+			 "`%s' is not a time: write 2026-01-05T10:00:00Z, or "
+			 "how long ago: 90s, 15m, 2h, 3d",
+			 text);
+}
+
+int
+value_place(const char *text, struct value_place *place, struct error *err)
+{
+	*place = (struct value_place){ 0 };
+	if (!strcmp(text, "oldest"))
+		place->sequence = 1;
+	else if (!strcmp(text, "newest") || !strcmp(text, "now"))
+		place->is_newest = true;
+	else if (value_sequence(text, &place->sequence, NULL) &&
+		 value_time(text, &place->time_us, NULL))
+		return error_set(err,
+				 "`%s' is neither a sequence nor oldest, "
+				 "newest or a time (2026-01-05T10:00:00Z, or "
+				 "how long ago: 90s, 15m, 2h, 3d)",
+				 text);
+	return 0;
+}
+
+int
+value_pace(const char *text, struct value_pace *pace, struct error *err)
+{
+	char *rest;
+	double n;
+
+	*pace = (struct value_pace){ 0 };
+	if (!strcmp(text, "full"))
+		return 0;
+	if (!strcmp(text, "original")) {
+		pace->speed = 1;
+		return 0;
+	}
+	n = isdigit((unsigned char)*text) ? strtod(text, &rest) : 0;
+	if (n > 0 && n <= PACE_MAX && !strcmp(rest, "x"))
+		pace->speed = n;
+	else if (n > 0 && n <= PACE_MAX && !strcmp(rest, "/s"))
+		pace->rate = n;
+	else
+		return error_set(err,
+				 "`%s' is not a pace: write full, original, "
+				 "10x (times the original) or 50/s",
+				 text);
+	return 0;
+}
+
+/* ---- addresses ---- */
 
 static int
 check_socket_path(const char *path, struct error *err)

@@ -3,6 +3,7 @@
 #ifndef CONSOLE_VALUE_H
 #define CONSOLE_VALUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,25 @@ MUST_CHECK int value_sequence(const char *text, int64_t *sequence,
 #define VALUE_NOW (-1)
 MUST_CHECK int value_position(const char *text, int64_t *sequence,
 			      struct error *err);
+/* value_time: "2026-01-05T10:00:00Z", or how long ago: "90s", "15m", "2h",
+ * "3d". */
+MUST_CHECK int value_time(const char *text, int64_t *wall_us,
+			  struct error *err);
+/* value_place: an event's number, "oldest", "newest" (or "now"), a time. */
+struct value_place {
+	int64_t sequence;	/* 0: a time, or the newest */
+	int64_t time_us;	/* 0: no time */
+	bool is_newest;
+};
+MUST_CHECK int value_place(const char *text, struct value_place *place,
+			   struct error *err);
+/* value_pace: "full", "original", "10x" (times the original), "50/s". */
+struct value_pace {
+	double speed;	/* times the original; 0: not asked for */
+	double rate;	/* events a second; 0: any */
+};
+MUST_CHECK int value_pace(const char *text, struct value_pace *pace,
+			  struct error *err);
 /* value_address checks the form "ADDR:PORT" or "unix:PATH" only; whether it
  * can be bound is for the one who binds. */
 MUST_CHECK int value_address(const char *text, struct error *err);

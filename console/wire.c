@@ -119,9 +119,8 @@ is_final(const struct buf *answer)
 }
 
 static int
-call(struct wire *w, struct json *j, unsigned wait_ms, struct error *err)
+send(struct wire *w, unsigned wait_ms, struct error *err)
 {
-	json_object_end(j);
 	buf_clear(&w->answer);
 	w->refused = false;
 	if (w->request.failed)
@@ -131,6 +130,13 @@ call(struct wire *w, struct json *j, unsigned wait_ms, struct error *err)
 		return 0;
 	w->refused = is_final(&w->answer);
 	return -1;
+}
+
+static int
+call(struct wire *w, struct json *j, unsigned wait_ms, struct error *err)
+{
+	json_object_end(j);
+	return send(w, wait_ms, err);
 }
 
 static int
@@ -331,24 +337,15 @@ wire_reply(struct wire *w, const struct wire_event *e,
 	return call(w, &j, 0, err);
 }
 
-/* ---- dead letters ---- */
+/* ---- anything ---- */
 
-int64_t
-wire_redrive(struct wire *w, int64_t id, struct error *err)
+int
+wire_ask(struct wire *w, struct span request, unsigned wait_ms,
+	 struct cJSON **answer, struct error *err)
 {
-	struct cJSON *answer CLEANUP(payload_free) = NULL;
-	struct json j;
-
-	begin(w, &j, "dlq_redrive");
-	add_text(&j, "group", w->group);
-	json_key(&j, id ? "id" : "all");
-	if (id)
-		json_i64(&j, id);
-	else
-		json_bool(&j, true);
-	json_key(&j, "wait_ms");
-	json_u64(&j, CALL_MS);
-	if (call(w, &j, CALL_MS, err) || parse(w, &answer, err))
+	buf_clear(&w->request);
+	buf_add(&w->request, request.at, request.len);
+	if (send(w, wait_ms, err))
 		return -1;
-	return payload_int(payload_member(answer, "redriven"), 0);
+	return parse(w, answer, err);
 }

@@ -73,8 +73,9 @@ MUST_CHECK int wire_reply(struct wire *w, const struct wire_event *e,
 /* wire_term makes the event a dead letter at once. */
 MUST_CHECK int wire_term(struct wire *w, int64_t sequence, const char *reason,
 			 struct error *err);
-/* wire_redrive delivers dead letters of w->group again: one by its id, or
- * all (id 0); returns how many, -1 with err. */
-MUST_CHECK int64_t wire_redrive(struct wire *w, int64_t id, struct error *err);
+/* wire_ask sends a request as it is. The answer is the caller's; its text
+ * stays in w->answer until the next request. */
+MUST_CHECK int wire_ask(struct wire *w, struct span request, unsigned wait_ms,
+			struct cJSON **answer, struct error *err);
 
 #endif

@@ -94,13 +94,39 @@ static const struct usage usages[] = {
 	  1,
 	  "matapalo: consume: no matapalo runs on /none: there is no "
 	  "run.json; is --data right?\n" },
-	{ { "matapalo", "dlq", "purge" },
+	{ { "matapalo", "dlq", "burn" },
 	  2,
-	  "matapalo: dlq: `purge' is unknown: list, show or redrive\n" },
+	  "matapalo: dlq: `burn' is unknown: list, show, redrive, purge, "
+	  "redrives or cancel\n" },
 	{ { "matapalo", "dlq", "redrive", "all" },
 	  2,
-	  "matapalo: dlq: which? usage: matapalo dlq redrive ID|all --group "
+	  "matapalo: dlq: whose? usage: matapalo dlq redrive ID|all --group "
 	  "NAME\n" },
+	{ { "matapalo", "dlq", "redrive", "--group=g" },
+	  2,
+	  "matapalo: dlq: which? usage: matapalo dlq redrive ID|all --group "
+	  "NAME, or a filter: --type, --subject, --reason, --since, "
+	  "--until\n" },
+	{ { "matapalo", "dlq", "purge", "all" },
+	  2,
+	  "matapalo: dlq: purged dead letters are gone for good; look at "
+	  "them with `matapalo dlq list' and say --yes\n" },
+	{ { "matapalo", "dlq", "list", "--since=yesterday" },
+	  2,
+	  "matapalo: dlq: --since: `yesterday' is not a time: write "
+	  "2026-01-05T10:00:00Z, or how long ago: 90s, 15m, 2h, 3d\n" },
+	{ { "matapalo", "dlq", "cancel" },
+	  2,
+	  "matapalo: dlq: which job? `matapalo dlq redrives' has their "
+	  "numbers\n" },
+	{ { "matapalo", "replay" },
+	  2,
+	  "matapalo: replay: from where? --from SEQUENCE, --from TIME or "
+	  "--from oldest\n" },
+	{ { "matapalo", "replay", "--from=1", "--pace=fast" },
+	  2,
+	  "matapalo: replay: `fast' is not a pace: write full, original, 10x "
+	  "(times the original) or 50/s\n" },
 	{ { "matapalo", "run" },
 	  2,
 	  "matapalo: what shall stand behind matapalo? Give --legacy URL or "

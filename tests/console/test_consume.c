@@ -634,8 +634,7 @@ START_TEST(test_dead_letters)
 	ck_assert_int_eq(o.status, 2);
 	ck_assert_str_eq(buf_str(&o.err),
 			 "matapalo: dlq: there is no dead letter 9\n");
-	await_output(redrive, "1 dead letter of group g will be delivered "
-			      "again\n");
+	await_output(redrive, "1 redriven of group g\n");
 	consume(&children[1], works);
 	ck_assert_int_eq(wait_end(&children[1]), 0);
 	await_file("again");
