@@ -174,9 +174,9 @@ select_events(const struct cJSON *in, struct journal_reader *reader,
 	if (payload_member(in, "to") &&
 	    read_place(in, "to", last, &to, &r->until_us, err) < 0)
 		return -1;
-	(void)reader;
-	if (r->since_us)
-		from = 1;
+	if (r->since_us && journal_find_time(reader, r->since_us, &from) < 0)
+		return error_set(err, "the journal cannot be read; the log "
+				 "of matapalo says why");
 	r->after = from - 1;
 	r->upto = to && to < last ? to : last;
 	r->total = -1;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command `replay`: events of the past, once more, to a group or to
  * standard output, as fast as they can be had or at a pace. */
+#include "console/replay.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -11,7 +13,6 @@
 #include "base/clock.h"
 #include "console/handler.h"
 #include "console/job.h"
-#include "console/replay.h"
 #include "console/value.h"
 
 #define CHUNK 4096	/* what a pipe takes when poll says that it is ready */
@@ -215,6 +216,9 @@ read_range(struct replaying *r, const struct command_call *call,
 				 from.sequence, last);
 	s->since_us = from.time_us;
 	s->until_us = to.time_us;
+	if (from.time_us && s->reader &&
+	    journal_find_time(s->reader, from.time_us, &from.sequence) < 0)
+		return error_set(err, "the journal cannot be read");
 	s->after = from.is_newest ? last - 1 : from.sequence - 1;
 	if (s->after < 0)
 		s->after = 0;
