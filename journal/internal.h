@@ -16,7 +16,10 @@
 #define JOURNAL_QUEUE_MAGIC 0x4a515545u
 /* PRAGMA application_id: "mtpl". */
 #define JOURNAL_APPLICATION_ID 0x6d74706c
+/* So many waiting items are worth a transaction without waiting for more;
+ * and so many it takes when it is behind. */
 #define JOURNAL_BATCH_ITEMS 512
+#define JOURNAL_BATCH_MOST 4096
 /* How long the writer waits for a lock that only a stranger can hold. */
 #define JOURNAL_BUSY_WAIT_MS 1000
 
@@ -80,7 +83,8 @@ uint64_t journal_checksum(const struct journal_row *row);
 enum writer_mode {
 	WRITER_AWAKE,
 	WRITER_WAITS_ANY,	/* nothing to do: every item wakes it */
-	WRITER_WAITS_URGENT	/* collecting: only urgent items, or many */
+	WRITER_WAITS_URGENT,	/* collecting: only urgent items, or many */
+	WRITER_WAITS_MANY	/* urgent items wait for company */
 };
 
 struct batch {
@@ -95,7 +99,8 @@ struct journal_item *journal_batch_take(struct batch *b);
 /* journal_drain moves waiting items into b, at most limit in all. */
 void journal_drain(struct journal *j, struct batch *b, size_t limit);
 /* journal_sleep returns when woken or at until_us (monotonic; 0: no limit),
- * and at once when an item waits or the journal stops. */
+ * and at once when an item waits (but for WRITER_WAITS_MANY) or the journal
+ * stops. */
 void journal_sleep(struct journal *j, enum writer_mode mode,
 		   uint64_t until_us);
 void journal_wake(struct journal *j);
@@ -176,6 +181,10 @@ struct journal {
 	pthread_t thread;
 	int64_t page_bytes;
 	int64_t wal_bytes, wal_bytes_tried, checkpoint_bytes;
+	/* The writer's own: what a commit takes of late, and how many items
+	 * came together. */
+	uint64_t commit_us;
+	size_t company;
 	int64_t cache_bytes;
 	int64_t dropped_bytes;	/* from the file's start */
 

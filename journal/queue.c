@@ -127,6 +127,8 @@ wake_is_due(enum writer_mode mode, bool urgent, bool many)
 		return true;
 	case WRITER_WAITS_URGENT:
 		return urgent || many;
+	case WRITER_WAITS_MANY:
+		return many;
 	}
 	return true;
 }
@@ -230,7 +232,8 @@ journal_sleep(struct journal *j, enum writer_mode mode, uint64_t until_us)
 	if (until_us && until_us <= now)
 		return;
 	atomic_store(&j->mode, mode);
-	if (!journal_item_waits(j) && !atomic_load(&j->stopping))
+	if ((mode == WRITER_WAITS_MANY || !journal_item_waits(j)) &&
+	    !atomic_load(&j->stopping))
 		futex_wait(&j->mode, mode, until_us ? until_us - now : 0);
 	atomic_store(&j->mode, WRITER_AWAKE);
 }

@@ -15,6 +15,8 @@
 
 /* A transaction ends early here: its pages must fit the cache. */
 #define TX_BYTES_MAX (4 << 20)
+/* The longest that an urgent item waits for others. */
+#define COMPANY_MOST_US 1000
 #define BACKOFF_FIRST_MS 20
 #define BACKOFF_LAST_MS 2000
 #define CHECKPOINT_WAIT_MS 100
@@ -68,8 +70,10 @@ static void
 tx_end(struct journal_tx *tx)
 {
 	struct journal *j = tx->j;
+	uint64_t start = clock_mono_us();
 
 	journal_tx_run(tx, STMT_COMMIT, "commit");
+	j->commit_us = (j->commit_us * 7 + clock_mono_us() - start) / 8;
 	if (!tx->failed)
 		return;
 	/* SQLite may have rolled back by itself already. */
@@ -117,6 +121,9 @@ after_commit(struct journal *j, const struct journal_tx *tx,
 	counter_inc(COUNTER_JOURNAL_COMMITS);
 	counter_add(COUNTER_JOURNAL_EVENTS, tx->events);
 	counter_add(COUNTER_JOURNAL_BYTES, tx->bytes);
+	j->company -= (j->company + 3) / 4;
+	if (j->company < applied->count)
+		j->company = applied->count;
 	j->gap = (struct gap){0};
 	j->backoff_ms = 0;
 	if (!atomic_load(&j->writable))
@@ -226,6 +233,23 @@ commit_all(struct journal *j, struct batch *b)
 	journal_retain(j);
 }
 
+/* Callers that wait ask again together when they have been told: the first
+ * of them is given some of the time that a commit of its own would take, and
+ * shares one with the others. Who comes alone does not wait. */
+static void
+await_company(struct journal *j, struct batch *b)
+{
+	uint64_t wait_us = j->commit_us / 2;
+
+	if (!b->urgent || b->count >= j->company / 2 ||
+	    atomic_load(&j->stopping))
+		return;
+	if (wait_us > COMPANY_MOST_US)
+		wait_us = COMPANY_MOST_US;
+	journal_sleep(j, WRITER_WAITS_MANY, clock_mono_us() + wait_us);
+	journal_drain(j, b, JOURNAL_BATCH_MOST);
+}
+
 /* Waits for company until the first item's delay is over. */
 static void
 collect(struct journal *j, struct batch *b)
@@ -235,8 +259,9 @@ collect(struct journal *j, struct batch *b)
 	while (!b->urgent && b->count < JOURNAL_BATCH_ITEMS &&
 	       !atomic_load(&j->stopping) && clock_mono_us() < until) {
 		journal_sleep(j, WRITER_WAITS_URGENT, until);
-		journal_drain(j, b, JOURNAL_BATCH_ITEMS);
+		journal_drain(j, b, JOURNAL_BATCH_MOST);
 	}
+	await_company(j, b);
 }
 
 static void
@@ -266,7 +291,7 @@ journal_writer_main(void *journal)
 		/* Read before draining: what came before the stop is done. */
 		last = atomic_load(&j->stopping);
 		journal_batch_init(&b);
-		journal_drain(j, &b, JOURNAL_BATCH_ITEMS);
+		journal_drain(j, &b, JOURNAL_BATCH_MOST);
 		if (b.first) {
 			collect(j, &b);
 			commit_all(j, &b);
