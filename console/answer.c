@@ -98,6 +98,26 @@ answer_status(struct answer *out, const struct console_source *source)
 }
 
 static void
+answer_groups(struct answer *out, const struct console_source *source)
+{
+	struct buf text CLEANUP(buf_fini) = { 0 };
+	struct cJSON *status CLEANUP(payload_free) = NULL;
+	const struct cJSON *groups;
+	struct json j;
+
+	json_init(&j, &text);
+	source->status(source->arg, &j);
+	status = payload_parse(buf_span(&text), NULL);
+	groups = payload_at(status, "/bus/groups");
+	out->type = "application/json";
+	if (groups)
+		payload_write(groups, &out->body);
+	else
+		buf_adds(&out->body, "[]");
+	buf_addc(&out->body, '\n');
+}
+
+static void
 make_nonce(char out[ANSWER_NONCE_SIZE])
 {
 	uint8_t random[(ANSWER_NONCE_SIZE - 1) / 2];

@@ -72,7 +72,7 @@ build_environment(struct environment *env, const struct wire_event *e)
 		env->room++;
 	for (m = payload_first(e->event); m; m = payload_next(m))
 		env->room++;
-	env->room += 4;
+	env->room += 5;
 	env->list = calloc(env->room, sizeof(*env->list));
 	if (!env->list)
 		return -1;
@@ -85,6 +85,7 @@ build_environment(struct environment *env, const struct wire_event *e)
 	}
 	snprintf(attempt, sizeof(attempt), "%d", e->attempt);
 	add_attribute(env, "attempt", attempt);
+	add_attribute(env, "redelivered", e->redelivered ? "true" : "false");
 	return 0;
 }
 

@@ -50,6 +50,7 @@ static void
 write_one(struct series *s, const struct row *r, const struct cJSON *element)
 {
 	const char *name = payload_string(payload_member(element, "name"), "");
+	const struct cJSON *value = payload_at(element, r->value);
 
 	if (s->count >= METRICS_SERIES_MAX) {
 		s->left_out++;
@@ -59,7 +60,7 @@ write_one(struct series *s, const struct row *r, const struct cJSON *element)
 	buf_printf(s->out, "%s{%s=\"", r->name, r->label);
 	write_label(s->out, name);
 	buf_printf(s->out, "\"%s} %.15g\n", r->more,
-		   payload_number(payload_at(element, r->value), 0));
+		   payload_number(value, payload_bool(value, false)));
 }
 
 void

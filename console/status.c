@@ -117,19 +117,16 @@ write_rules(const struct cJSON *s, struct buf *out)
 	table_write(&t, out);
 }
 
-static void
-write_groups(const struct cJSON *s, struct buf *out)
+void
+status_write_groups(const struct cJSON *groups, struct buf *out)
 {
 	static const char *const heads[] = {
 		"<GROUP",    ">LAG",  ">SECONDS",   ">IN FLIGHT",
-		">RETRYING", ">DEAD", ">CONSUMERS",
+		">RETRYING", ">DEAD", ">CONSUMERS", "<STATE",
 	};
 	struct table t CLEANUP(table_fini) = { 0 };
-	const struct cJSON *list = payload_at(s, "/bus/groups");
+	const struct cJSON *list = groups ? payload_first(groups) : NULL;
 
-	list = list ? payload_first(list) : NULL;
-	if (!list)
-		return;
 	table_init(&t, heads, ARRAY_SIZE(heads));
 	for (; list; list = payload_next(list)) {
 		table_cell(&t, "%s", string_at(list, "/name"));
@@ -140,8 +137,11 @@ write_groups(const struct cJSON *s, struct buf *out)
 		table_cell(&t, "%" PRId64, number_at(list, "/retrying"));
 		table_cell(&t, "%" PRId64, number_at(list, "/dead"));
 		table_cell(&t, "%" PRId64, number_at(list, "/consumers"));
+		table_cell(&t, "%s",
+			   payload_bool(payload_at(list, "/paused"), false)
+				   ? "paused"
+				   : "");
 	}
-	buf_addc(out, '\n');
 	table_write(&t, out);
 }
 
@@ -252,7 +252,10 @@ status_write_board(const struct cJSON *status, struct buf *out)
 {
 	write_process(status, out);
 	write_rules(status, out);
-	write_groups(status, out);
+	if (payload_at(status, "/bus/groups/0")) {
+		buf_addc(out, '\n');
+		status_write_groups(payload_at(status, "/bus/groups"), out);
+	}
 	write_adapters(status, out);
 	write_differences(status, out);
 	write_law(status, out);

@@ -9,6 +9,7 @@
 
 #include "base/id.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "console/value.h"
 #include "payload/payload.h"
 
@@ -188,6 +189,22 @@ add_settings(struct wire *w, struct json *j)
 	json_object_end(j);
 }
 
+/* The group is older than this call's options. */
+static void
+tell_differences(struct wire *w, const struct cJSON *answer)
+{
+	const struct cJSON *differs = payload_member(answer, "differs");
+	struct buf list CLEANUP(buf_fini) = { 0 };
+
+	if (!differs || w->told)
+		return;
+	w->told = true;
+	payload_write(differs, &list);
+	log_warn("consume.settings", "group %s was made with other settings, "
+		 "which it keeps: %s; `matapalo groups set' changes them",
+		 w->group, buf_str(&list));
+}
+
 int
 wire_fetch(struct wire *w, unsigned max, unsigned wait_ms,
 	   struct cJSON **answer, struct error *err)
@@ -209,6 +226,7 @@ wire_fetch(struct wire *w, unsigned max, unsigned wait_ms,
 	if (call(w, &j, wait_ms, err) || parse(w, answer, err))
 		return -1;
 	w->serial++;
+	tell_differences(w, *answer);
 	buf_clear(&w->acks);
 	buf_clear(&w->naks);
 	return 0;
@@ -220,6 +238,8 @@ look_at(struct wire_event *e)
 	e->event = payload_member(e->item, "event");
 	e->sequence = payload_int(payload_member(e->item, "sequence"), 0);
 	e->attempt = (int)payload_int(payload_member(e->item, "attempt"), 1);
+	e->redelivered = payload_bool(payload_member(e->item, "redelivered"),
+				      false);
 }
 
 void

@@ -32,6 +32,7 @@ struct wire {
 	uint64_t serial;	/* of fetches: a repeated one is known by it */
 	struct buf acks, naks;	/* items of two JSON lists */
 	bool refused;		/* the last error was the bus's answer */
+	bool told;		/* that the group has other settings */
 	struct buf request, answer;
 };
 
@@ -54,6 +55,7 @@ struct wire_event {
 	const struct cJSON *event;	/* CloudEvent */
 	int64_t sequence;
 	int attempt;
+	bool redelivered;
 };
 void wire_first(const struct cJSON *answer, struct wire_event *e);
 void wire_next(struct wire_event *e);
