@@ -214,6 +214,8 @@ forward_expired(struct exchange *ex)
 {
 	if (client_stalls(ex))
 		return step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
+	if (ex->upstream && forward_awaits_client(ex))
+		return step_abort(ex);
 	if (ex->backlogged)
 		return backlog_expired(ex);
 	/* Called in the same moment, it has no connection yet: nobody but

@@ -4,6 +4,7 @@
 #define PROXY_CHUNK_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/attr.h"
 
@@ -32,6 +33,18 @@ static inline size_t
 chunk_room(const struct chunk *c)
 {
 	return c->size - c->end;
+}
+
+/* chunk_compact: messages that follow each other walk through their buffer;
+ * the rest moves to the front when less than half is left. */
+static inline void
+chunk_compact(struct chunk *c)
+{
+	if (c->at < c->size / 2)
+		return;
+	memmove(c->data, c->data + c->at, c->end - c->at);
+	c->end -= c->at;
+	c->at = 0;
 }
 
 #endif

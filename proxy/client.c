@@ -86,18 +86,6 @@ client_linger(struct client *c)
 	chunk_give(&w->chunks, &sink);
 }
 
-/* A long pipeline walks through its buffer; the rest moves to the front
- * when less than half is left. */
-static void
-rest_compact(struct chunk *c)
-{
-	if (c->at < c->size / 2)
-		return;
-	memmove(c->data, c->data + c->at, c->end - c->at);
-	c->end -= c->at;
-	c->at = 0;
-}
-
 static void
 client_begin(struct client *c, struct chunk *chunk)
 {
@@ -109,7 +97,7 @@ client_begin(struct client *c, struct chunk *chunk)
 		client_close(c);
 		return;
 	}
-	rest_compact(chunk);
+	chunk_compact(chunk);
 	ex->request_head = chunk;
 	ex->request_start = chunk->at;
 	c->exchange = ex;

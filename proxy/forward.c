@@ -120,6 +120,7 @@ forward_interim(struct exchange *ex)
 	if (ex->response.ll.status_code == 100)
 		ex->expects_continue = false;
 	(void)out_flush(&ex->client->io, &ex->to_client);
+	chunk_compact(ex->response_head);	/* what goes on is a copy */
 	parse_init_response(&ex->response, &ex->arena);
 	return FLOW_NEXT;
 }
@@ -181,13 +182,24 @@ answer_may_be_here(const struct exchange *ex)
 	return ex->response_head || io->readable || io_is_tls(io);
 }
 
+/* What the client does not take waits at the upstream: a list of heads that
+ * overflows would be the upstream's fault to all who look. */
+#define INTERIM_UNSENT_MAX 8
+
+bool
+forward_awaits_client(struct exchange *ex)
+{
+	return ex->to_client.count >= INTERIM_UNSENT_MAX &&
+	       out_flush(&ex->client->io, &ex->to_client) != IO_OK;
+}
+
 static enum flow
 forward_read(struct exchange *ex)
 {
 	struct chunk *c;
 	size_t used;
 
-	if (!answer_may_be_here(ex))
+	if (!answer_may_be_here(ex) || forward_awaits_client(ex))
 		return FLOW_WAIT;
 	if (response_room(ex))
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);

@@ -18,6 +18,9 @@ enum flow step_abort(struct exchange *ex);
 enum flow forward_step(struct exchange *ex);
 /* forward_failed: no answer came, for this reason. (attempt.c) */
 enum flow forward_failed(struct exchange *ex, enum problem p);
+/* forward_awaits_client: interim answers are not taken; nothing more is read
+ * until they are. */
+bool forward_awaits_client(struct exchange *ex);
 /* forward_expired: the deadline has passed; who was it? */
 enum flow forward_expired(struct exchange *ex);
 

@@ -4,6 +4,7 @@ import os
 import queue
 import select
 import signal
+import socket
 import time
 
 import lib
@@ -25,6 +26,45 @@ class Open(Peer):
         read_message(connection)
         connection.send(OK)
         self.connections.put(connection)
+
+
+def slow_reader(port):
+    """Little of what it is sent leaves the sender."""
+    client = Client.__new__(Client)
+    client.socket, client.buffer = socket.socket(), b""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
+    client.socket.settimeout(20)
+    client.socket.connect(("127.0.0.1", port))
+    return client
+
+
+def hints_unread(case):
+    """Interim answers that the client is slow to take are no fault of the
+    upstream: they wait, and the final answer comes behind them."""
+    count = 95
+
+    def serve(connection):
+        read_message(connection)
+        connection.send(b"HTTP/1.1 103 Early Hints\r\nLink: <%s>\r\n\r\n"
+                        % (b"x" * 1500) * count + OK)
+    rules = {"version": 1, "targets": {"legacy": {
+        "url": Peer(case, serve).url, "timeout": {"head": "2s"}}}}
+    matapalo = case.matapalo(rules=case.rules(rules))
+    with slow_reader(matapalo.port) as client:
+        client.send(lib.make_request("GET", "/x"))
+        time.sleep(0.5)         # nobody reads
+        got = client.read()
+        case.equal((got.status, got.body), (200, b"right"), "the answer")
+        case.equal(len(got.interim), count, "interim answers")
+    with slow_reader(matapalo.port) as client:
+        client.send(lib.make_request("GET", "/x"))
+        event = matapalo.await_exchanges(2)[1]
+        case.equal(event["outcome"], "aborted", "who never reads is cut")
+    failed = {k: v for k, v in matapalo.metrics().items()
+              if k.startswith("matapalo_upstream_fail") and v}
+    case.equal(failed, {}, "failures of the upstream")
+    case.equal(matapalo.stop(), 0, "exit status")
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -165,6 +205,7 @@ def when_to_come_again(case):
 def scenario(case):
     unasked(case)
     recorded_trailers(case)
+    hints_unread(case)
     refusals_in_the_log(case)
     when_to_come_again(case)
 
