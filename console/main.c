@@ -27,7 +27,7 @@ as_command(const char *word)
 static int
 unknown_command(const char *word)
 {
-	const char *names[16], *near;
+	const char *names[40], *near;
 	struct error err = { 0 };
 	size_t count = command_count();
 

@@ -159,6 +159,17 @@ void journal_removed_add(struct journal_tx *tx, int64_t first, int64_t last,
  * cache_bytes; after a checkpoint. */
 void journal_cache_drop(struct journal *j);
 
+/* ---- mark.c, verify.c ---- */
+
+void journal_mark_put(struct journal *j, int64_t sequence);
+void journal_mark_sync(struct journal *j);
+/* journal_mark_read: 0 when there is none. */
+int64_t journal_mark_read(const char *path);
+/* journal_mark_compare: before the writer's thread; a loss is noted. */
+MUST_CHECK int journal_mark_compare(struct journal *j, struct error *err);
+/* The newest sequence, INT64_MAX when it cannot be read. */
+int64_t journal_verify_newest(struct journal_reader *r);
+
 /* ---- the journal ---- */
 
 struct journal_tx {
@@ -173,6 +184,7 @@ struct journal {
 	uint32_t magic;
 	char *path;
 	int lock_fd;
+	bool mark_is_dirty;
 	sqlite3 *db;		/* the writer's, once the thread runs */
 	sqlite3_stmt *stmts[STMT_COUNT];
 	struct name_cache names;
@@ -237,6 +249,9 @@ struct journal_reader {
 	bool failing;		/* and has said so */
 };
 
+/* journal_row_fill takes the columns of EVENT_ONE; -1: they make no row. */
+int journal_row_fill(struct journal_reader *r, sqlite3_stmt *s,
+		     struct journal_row *row);
 /* journal_reader_failed logs SQLite's words, once until a read works again;
  * returns -1. */
 int journal_reader_failed(struct journal_reader *r, const char *what);

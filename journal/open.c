@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/invariant.h"
@@ -14,6 +15,7 @@
 
 #define COMMIT_DELAY_MS 30
 #define QUEUE_CAPACITY 4096
+#define LOCK_PID_BYTES 32	/* the mark stands behind them */
 /* Items wait while a checkpoint runs, so it comes early: 8 MiB take some ten
  * milliseconds. */
 #define CHECKPOINT_BYTES (8 << 20)
@@ -57,17 +59,31 @@ lock_busy(const char *path, int fd, struct error *err)
 	char pid[24] = "";
 	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
 
-	pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+	pid[n > 0 ? strcspn(pid, " \n") : 0] = '\0';
 	return error_set(err, "%s: in use by another matapalo (process %s); "
 			 "stop it, or name another data directory", path,
 			 *pid ? pid : "unknown");
+}
+
+/* `verify` looks at the lock for a moment by taking it. */
+static bool
+lock_is_free(int fd)
+{
+	struct timespec moment = { .tv_nsec = 5000000 };
+	int tries = 5;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		if (errno != EWOULDBLOCK || --tries == 0 ||
+		    nanosleep(&moment, NULL) < 0)
+			return false;
+	return true;
 }
 
 /* Never removed: unlinking a lock file lets two processes hold "the" lock. */
 static int
 lock_take(const char *path, struct error *err)
 {
-	char name[4096], pid[24];
+	char name[4096], pid[LOCK_PID_BYTES + 1];
 	int fd, n;
 
 	if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
@@ -77,13 +93,14 @@ lock_take(const char *path, struct error *err)
 		return error_set(err, "%s: cannot open: %s; check that the "
 				 "data directory exists and may be written",
 				 name, strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (!lock_is_free(fd)) {
 		lock_busy(path, fd, err);
 		close(fd);
 		return -1;
 	}
-	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, (size_t)n, 0) != n)
+	n = snprintf(pid, sizeof(pid), "%-*ld\n", LOCK_PID_BYTES - 1,
+		     (long)getpid());
+	if (pwrite(fd, pid, (size_t)n, 0) != n)
 		log_warn("journal.lock", "%s: cannot note the process: %s",
 			 name, strerror(errno));
 	return fd;
@@ -258,7 +275,7 @@ journal_open(const struct journal_options *o, struct error *err)
 	}
 	j->lock_fd = lock_take(j->path, err);
 	if (j->lock_fd < 0 || file_open(j, err) < 0 ||
-	    load_sequence(j, err) < 0)
+	    load_sequence(j, err) < 0 || journal_mark_compare(j, err) < 0)
 		return NULL;
 	sqlite3_wal_hook(j->db, on_wal, j);
 	if (pthread_create(&j->thread, NULL, journal_writer_main, j)) {
@@ -310,6 +327,7 @@ journal_close(struct journal **jp)
 	pthread_join(j->thread, NULL);
 	store_sequence(j);
 	fold_in(j);
+	journal_mark_sync(j);
 	journal_free(jp);
 }
 

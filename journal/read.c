@@ -117,8 +117,9 @@ journal_column_str(sqlite3_stmt *s, int i)
 
 /* ---- one event ---- */
 
-static int
-row_fill(struct journal_reader *r, sqlite3_stmt *s, struct journal_row *row)
+int
+journal_row_fill(struct journal_reader *r, sqlite3_stmt *s,
+		 struct journal_row *row)
 {
 	const void *id = sqlite3_column_blob(s, 0);
 	sqlite3_stmt *find = r->stmts[STMT_NAME_TEXT];
@@ -156,7 +157,7 @@ row_deliver(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
 {
 	struct journal_row row = { .sequence = sequence };
 
-	if (row_fill(r, s, &row) < 0 ||
+	if (journal_row_fill(r, s, &row) < 0 ||
 	    journal_checksum(&row) != (uint64_t)sqlite3_column_int64(s, 5))
 		return row_corrupt(r, sequence);
 	if (!journal_filter_subject(sink->subject, row.subject))

@@ -131,6 +131,8 @@ after_commit(struct journal *j, const struct journal_tx *tx,
 			 j->path);
 	atomic_store(&j->last_sequence, tx->last);
 	atomic_store(&j->writable, true);
+	if (tx->events)
+		journal_mark_put(j, tx->last);
 	j->retain.appended += tx->events;
 	j->retain.bytes += tx->bytes;
 	items_done(j, applied, JOURNAL_COMMITTED);
@@ -209,6 +211,7 @@ checkpoint(struct journal *j)
 		j->suspect = true;
 	sqlite3_busy_timeout(j->db, JOURNAL_BUSY_WAIT_MS);
 	journal_cache_drop(j);
+	journal_mark_sync(j);
 }
 
 /* ---- the loop ---- */

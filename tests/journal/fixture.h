@@ -63,5 +63,6 @@ TCase *case_writer(void);
 TCase *case_crash(void);
 TCase *case_faults(void);
 TCase *case_retain(void);
+TCase *case_verify(void);
 
 #endif
