@@ -198,7 +198,7 @@ def odd_answers(case):
         "/lf-end": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\nok",
         "/lf-status": b"HTTP/1.1 200 OK\nContent-Length: 2\r\n\r\nok",
         "/cr": b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 2\r\n\r\nok",
-        "/space": b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 2\r\n\r\nok",
+        "/space": b"HTTP/1.1 200 OK\r\nX y: a\r\nContent-Length: 2\r\n\r\nok",
         "/fold": b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n"
                  b"\r\nok"}
 
