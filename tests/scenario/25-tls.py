@@ -642,7 +642,7 @@ def bytes_both_sides(case, p):
                            "answer %d of a pipeline" % i)
     # A reader that is slower than the origin.
     with TlsClient(matapalo.port, context) as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         client.send(lib.make_request("GET", "/6000000"))
         client.until(b"\r\n\r\n")
         lib.wait_for(lambda: len(service.seen) and True, "the request")
