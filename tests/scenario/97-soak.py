@@ -18,7 +18,7 @@ import lib
 from lib import Client, make_request, pattern
 from pki import Pki
 
-SECONDS = int(os.environ.get("SOAK_SECONDS", "24"))
+SECONDS = int(os.environ.get("SOAK_SECONDS", "12"))
 RATE = int(os.environ.get("SOAK_RATE", "0"))
 SEED = int(os.environ.get("SOAK_SEED", random.randrange(1 << 30)))
 RATE_MOST = 1500 if SECONDS < 120 else 6000     # kind to the other tests
