@@ -322,12 +322,13 @@ def line(case):
     backend.gate.clear()
     first = in_background(fetch, matapalo.port, "GET", "/a")
     wait_for(lambda: backend.requests == 6, "the first to arrive")
-    begun = time.monotonic()
-    answer = fetch(matapalo.port, "GET", "/late")
-    took = time.monotonic() - begun
-    case.equal((answer.status, answer.json()["code"]),
-               (503, "upstream.queue_timeout"), "one that waited too long")
-    case.check(0.95 < took < 1.1, "the deadline: %.3f s" % took)
+
+    def late():
+        answer = fetch(matapalo.port, "GET", "/late")
+        case.equal((answer.status, answer.json()["code"]),
+                   (503, "upstream.queue_timeout"), "one that waited too long")
+
+    in_time(case, late, 0.95, 1.1, "the queue's deadline")
     gone = Client(matapalo.port)
     gone.send(lib.make_request("GET", "/gone"))
     wait_for(lambda: queued(matapalo) == 1, "one that will leave")
@@ -432,6 +433,18 @@ def turns(case):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def in_time(case, what, least, most, name):
+    """A busy machine is late now and then, a wrong deadline always: one of
+    three tries has to be in time. None may be early."""
+    tries = []
+    while not tries or tries[-1] >= most and len(tries) < 3:
+        begun = time.monotonic()
+        what()
+        tries.append(time.monotonic() - begun)
+        case.check(least < tries[-1], "%s: %.3f s" % (name, tries[-1]))
+    case.check(tries[-1] < most, "%s: %s s" % (name, tries))
+
+
 def deadlines(case):
     """connect, head, idle and total, each within a tenth."""
     def silent(connection):
@@ -475,14 +488,14 @@ def deadlines(case):
     kinds.append(("both", None, 504))
     matapalo = run(case, targets, rules)
     for kind, _, status in kinds:
-        begun = time.monotonic()
-        try:
-            got = fetch(matapalo.port, "GET", "/" + kind).status
-        except EOFError:
-            got = None
-        took = time.monotonic() - begun
-        case.equal(got, status, kind)
-        case.check(0.79 < took < 0.88, "%s: %.3f s" % (kind, took))
+        def ask(kind=kind, status=status):
+            try:
+                got = fetch(matapalo.port, "GET", "/" + kind).status
+            except EOFError:
+                got = None
+            case.equal(got, status, kind)
+
+        in_time(case, ask, 0.79, 0.88, kind)
     for s in fillers + [full]:
         s.close()
     case.equal(matapalo.stop(), 0, "exit status")
