@@ -81,18 +81,58 @@ audit(struct journal_tx *tx, const struct journal_hold *h, const char *action)
 
 /* ---- storing ---- */
 
+static struct journal_hold
+hold_of(sqlite3_stmt *s)
+{
+	return (struct journal_hold){
+		.name = journal_column_str(s, 0),
+		.first = sqlite3_column_int64(s, 1),
+		.last = sqlite3_column_int64(s, 2),
+		.since_us = sqlite3_column_int64(s, 3),
+		.until_us = sqlite3_column_int64(s, 4),
+		.type = journal_column_str(s, 5),
+		.subject = journal_column_str(s, 6),
+		.reason = journal_column_str(s, 7),
+		.created_us = sqlite3_column_int64(s, 8),
+	};
+}
+
 static bool
-is_held(struct journal_tx *tx, const char *name)
+text_equal(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static bool
+hold_equal(const struct journal_hold *a, const struct journal_hold *b)
+{
+	return a->first == b->first && a->last == b->last &&
+	       a->since_us == b->since_us && a->until_us == b->until_us &&
+	       text_equal(a->type, b->type) &&
+	       text_equal(a->subject, b->subject) &&
+	       text_equal(a->reason, b->reason);
+}
+
+enum held { HELD_NOT, HELD_OTHER, HELD_SAME };
+
+static enum held
+find_held(struct journal_tx *tx, const struct journal_hold *h)
 {
 	sqlite3_stmt *s = tx->j->stmts[STMT_HOLD_FIND];
+	enum held result = HELD_NOT;
+	struct journal_hold there;
 	int rc;
 
-	journal_bind_str(tx, s, 1, name);
+	journal_bind_str(tx, s, 1, h->name);
 	rc = sqlite3_step(s);
-	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+	if (rc == SQLITE_ROW) {
+		there = hold_of(s);
+		result = hold_equal(&there, h) ? HELD_SAME : HELD_OTHER;
+	} else if (rc != SQLITE_DONE) {
 		journal_tx_fail(tx, "find a hold");
+	}
 	sqlite3_reset(s);
-	return rc == SQLITE_ROW;
+	return result;
 }
 
 int
@@ -100,8 +140,12 @@ journal_tx_hold_add(struct journal_tx *tx, const struct journal_hold *h)
 {
 	sqlite3_stmt *s = tx->j->stmts[STMT_HOLD_ADD];
 
-	if (!*h->name || is_held(tx, h->name) || tx->failed)
+	enum held held = find_held(tx, h);
+
+	if (!*h->name || held == HELD_OTHER || tx->failed)
 		return -1;
+	if (held == HELD_SAME)
+		return 0;
 	journal_bind_str(tx, s, 1, h->name);
 	sqlite3_bind_int64(s, 2, h->first);
 	sqlite3_bind_int64(s, 3, h->last);
@@ -122,7 +166,7 @@ journal_tx_hold_remove(struct journal_tx *tx, const char *name)
 {
 	const struct journal_hold h = { .name = name };
 
-	if (!is_held(tx, name) || tx->failed)
+	if (find_held(tx, &h) == HELD_NOT || tx->failed)
 		return -1;
 	journal_bind_str(tx, tx->j->stmts[STMT_HOLD_REMOVE], 1, name);
 	journal_tx_run(tx, STMT_HOLD_REMOVE, "remove a hold");
@@ -133,22 +177,6 @@ journal_tx_hold_remove(struct journal_tx *tx, const char *name)
 }
 
 /* ---- reading ---- */
-
-static struct journal_hold
-hold_of(sqlite3_stmt *s)
-{
-	return (struct journal_hold){
-		.name = journal_column_str(s, 0),
-		.first = sqlite3_column_int64(s, 1),
-		.last = sqlite3_column_int64(s, 2),
-		.since_us = sqlite3_column_int64(s, 3),
-		.until_us = sqlite3_column_int64(s, 4),
-		.type = journal_column_str(s, 5),
-		.subject = journal_column_str(s, 6),
-		.reason = journal_column_str(s, 7),
-		.created_us = sqlite3_column_int64(s, 8),
-	};
-}
 
 int
 journal_read_holds(struct journal_reader *r,

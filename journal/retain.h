@@ -46,8 +46,8 @@ struct journal_hold {
 	int64_t created_us;		/* set when stored */
 };
 /* Inside apply. Each writes matapalo.hold.v1 too, in the same transaction.
- * -1: refused (a name without text; a name that is taken, or that nobody
- * has); nothing was written. */
+ * -1: refused (a name without text; a name that another hold has, or that
+ * none has); nothing was written. The very same hold once more is no error. */
 int journal_tx_hold_add(struct journal_tx *tx, const struct journal_hold *h);
 int journal_tx_hold_remove(struct journal_tx *tx, const char *name);
 int journal_read_holds(struct journal_reader *r,

@@ -109,11 +109,13 @@ def over_the_limit(case, matapalo, origin, data):
     matapalo = case.matapalo(args=["--retain-size", "1", "--retain-full", "drop"],
                              legacy=origin.url, data=data)
     lib.wait_for(lambda: matapalo.query(
-        "SELECT count(*) FROM gaps WHERE kind = 'forced'") == [(1,)],
+        "SELECT min(first) FROM gaps WHERE kind = 'forced'") == [(2,)],
         "what is dropped to be noted")
     lib.wait_for(lambda: matapalo.status()["journal"]["used_bytes"] <=
                  1 << 20, "the size")
     case.equal(over(matapalo), None, "no warning")
+    case.equal(matapalo.query("SELECT count(*) FROM events WHERE sequence"
+                              " BETWEEN 3 AND 9"), [(7,)], "what is held")
     out = matapalo.command("verify")
     case.equal(out.returncode, 0, out.stdout)
     return matapalo
@@ -124,6 +126,33 @@ def over(matapalo):
     return journal if journal["over_limit"] else None
 
 
+def holds(case, matapalo):
+    """Added, listed and removed; each is an event and in the views."""
+    def hold(*args):
+        return matapalo.command("hold", *args)
+    out = hold("add", "case-7", "--from", "3", "--to", "9", "--reason",
+               "court order 7/26")
+    case.equal(out.returncode, 0, out.stdout + out.stderr)
+    case.equal(hold("add", "case-7", "--from", "4").returncode, 1, "taken")
+    case.equal(hold("add", "o", "--type", "shop.*").returncode, 0, "a filter")
+    case.equal(hold("add", "p", "--from", "9", "--to", "3").returncode, 1,
+               "an empty range")
+    case.equal(hold("add", "p", "--from", "x").returncode, 2, "no number")
+    case.equal(hold("remove", "p").returncode, 1, "nobody's hold")
+    lines = [json.loads(x) for x in hold("list", "--json").stdout.split("\n")
+             if x]
+    case.equal([x["name"] for x in lines], ["case-7", "o"], "list")
+    case.check("court order" in hold("list").stdout, "a table")
+    case.equal(hold("remove", "o").returncode, 0, "removed")
+    case.equal(matapalo.query("SELECT name, first, last FROM holds"),
+               [("case-7", 3, 9)], "the view")
+    rows = matapalo.query("SELECT data FROM events WHERE type ="
+                          " 'matapalo.hold.v1' ORDER BY sequence")
+    case.equal([(json.loads(d)["action"], json.loads(d)["name"])
+                for d, in rows], [("added", "case-7"), ("added", "o"),
+                                  ("removed", "o")], "audited")
+
+
 def scenario(case):
     origin = case.origin()
     data = os.path.join(case.dir, "data")
@@ -132,6 +161,7 @@ def scenario(case):
     restored = backup_under_load(case, matapalo)
     verify(case, matapalo)
     restored_serves(case, origin, restored)
+    holds(case, matapalo)
     matapalo = over_the_limit(case, matapalo, origin, data)
     case.equal(matapalo.stop(), 0, "exit status")
 
