@@ -43,6 +43,16 @@ difference(const char *name, const char *row)
 	return (a ^ b) & ~((b & UINT64_C(0x4040404040404040)) >> 1);
 }
 
+static uint32_t
+short_difference(const char *name, const char *row)
+{
+	uint32_t a, b;
+
+	memcpy(&a, name, sizeof(a));
+	memcpy(&b, row, sizeof(b));
+	return (a ^ b) & ~((b & UINT32_C(0x40404040)) >> 1);
+}
+
 /* Eight bytes at a time, the last eight once more; rows are in lower case. */
 static bool
 is_row(struct span name, struct span row)
@@ -50,8 +60,12 @@ is_row(struct span name, struct span row)
 	uint64_t found;
 	size_t i;
 
-	if (name.len < sizeof(found))
+	if (name.len < 4)
 		return span_equal_nocase(name, row);
+	if (name.len < sizeof(found))
+		return (short_difference(name.at, row.at) |
+			short_difference(name.at + name.len - 4,
+					 row.at + name.len - 4)) == 0;
 	found = difference(name.at + name.len - 8, row.at + name.len - 8);
 	for (i = 0; i + 8 < name.len; i += 8)
 		found |= difference(name.at + i, row.at + i);

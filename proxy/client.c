@@ -25,7 +25,10 @@
 static void
 client_free(struct io *io)
 {
-	free(io);	/* io is the first member */
+	struct client *c = (struct client *)io;
+
+	free(c->told);
+	free(c);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "proxy/timer.h"
 
 struct exchange;
+struct forwarded_kept;
 struct listen_facts;
 struct worker;
 
@@ -32,6 +33,7 @@ struct client {
 	struct chunk *rest;		/* pipelined bytes, next request */
 	struct client *next, **prev;	/* the worker's list */
 	struct client *resume_next;
+	struct forwarded_kept *told;	/* to upstreams; from 2nd request on */
 	bool resuming, closing, lingering;
 	bool limited;			/* counted at its address */
 	uint8_t phase;			/* enum client_phase */

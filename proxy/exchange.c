@@ -81,13 +81,11 @@ unsent_append(struct worker *w, struct exchange *ex)
 bool
 exchange_sends_later(struct exchange *ex, const struct out *o)
 {
-	struct worker *w = ex->worker;
-
-	if (!w->gathers || !out_pending(o) ||
+	if (!out_pending(o) ||
 	    out_queued(o) - o->sent_bytes > SEND_LATER_BYTES)
 		return false;
 	if (!ex->unsent_at)
-		unsent_append(w, ex);
+		unsent_append(ex->worker, ex);
 	return true;
 }
 

@@ -125,7 +125,7 @@ struct exchange {
 	bool waiting;			/* in the worker's reply table */
 	bool expired, taking_back;	/* its command, to ask the legacy */
 
-	int64_t started_wall_us;
+	int64_t started_wall_us;	/* 0: not asked for */
 	uint64_t started_us;
 	uint32_t forward_us;		/* elapsed when connecting began */
 	uint32_t connect_us, first_byte_us;
@@ -145,7 +145,7 @@ void exchange_free_spare(struct worker *w);
 /* exchange_run goes on from the present step as far as it can. May end the
  * exchange and with it the client. */
 void exchange_run(struct exchange *ex);
-/* exchange_sends_later: while the worker gathers, a short message waits until
+/* exchange_sends_later, while the worker gathers: a short message waits until
  * all events have been looked at; exchange_send_all goes on with it then. */
 bool exchange_sends_later(struct exchange *ex, const struct out *o);
 void exchange_send_all(struct worker *w);

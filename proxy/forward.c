@@ -153,7 +153,8 @@ forward_answer(struct exchange *ex)
 		return forward_failed(ex, PROBLEM_BAD_ANSWER);
 	if (p->ll.status_code / 100 == 1)
 		return forward_interim(ex);
-	ex->first_byte_us = exchange_elapsed_us(ex);
+	if (ex->decision.record)
+		ex->first_byte_us = exchange_elapsed_us(ex);
 	ex->status = p->ll.status_code;
 	attempt_answered(ex);
 	ex->answer_fields = parse_fields(p);

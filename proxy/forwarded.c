@@ -3,6 +3,7 @@
 #include "proxy/forwarded.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -323,4 +324,38 @@ forwarded_put(const struct forwarded *f, struct writer *w)
 	put_node(w, f->peer, (struct span){ NULL, 0 });
 	put_parameters(w, f->host, f->proto);
 	put_str(w, CRLF);
+}
+
+static void
+keep(struct forwarded_kept **kept, struct span host, struct span lines)
+{
+	struct forwarded_kept *k = malloc(sizeof(*k) + host.len + lines.len);
+
+	free(*kept);
+	*kept = k;
+	if (!k)
+		return;
+	*k = (struct forwarded_kept){ host.len, lines.len };
+	if (host.len)
+		memcpy(k->text, host.at, host.len);
+	memcpy(k->text + host.len, lines.at, lines.len);
+}
+
+void
+forwarded_put_kept(const struct forwarded *f, struct forwarded_kept **kept,
+		   struct writer *w)
+{
+	const struct forwarded_kept *k = *kept;
+	const char *from = w->at;
+
+	if (f->chain || asks_real_ip(f->fields)) {
+		forwarded_put(f, w);
+	} else if (k && span_equal(f->host, (struct span){ k->text,
+							   k->host_len })) {
+		put(w, (struct span){ k->text + k->host_len, k->len });
+	} else {
+		forwarded_put(f, w);
+		keep(kept, f->host, (struct span){ from,
+						   (size_t)(w->at - from) });
+	}
 }

@@ -53,6 +53,12 @@ struct forwarded {
 	uint16_t port;			/* 0: a Unix socket's */
 };
 
+/* The lines that a connection's last request was given, and its host. */
+struct forwarded_kept {
+	size_t host_len, len;
+	char text[];		/* the host, the lines */
+};
+
 bool forwarded_trusts(const struct forwarded_trust *t,
 		      const struct network_address *a);
 /* forwarded_read is for requests of a trusted peer; NULL when the arena is
@@ -68,6 +74,10 @@ struct span forwarded_proto(const struct forwarded *f);
 /* forwarded_size: how much forwarded_put writes at most. */
 size_t forwarded_size(const struct forwarded *f);
 void forwarded_put(const struct forwarded *f, struct writer *w);
+/* forwarded_put_kept writes the same; what it wrote for a connection's last
+ * request is kept, for most of them name the same host. Freed by free(). */
+void forwarded_put_kept(const struct forwarded *f,
+			struct forwarded_kept **kept, struct writer *w);
 /* forwarded_is_ours: fields that never go on as they came; an underscore
  * counts as a hyphen, as it does behind CGI. */
 bool forwarded_is_ours(struct span name, const struct forwarded_chain *chain);

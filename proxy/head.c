@@ -198,12 +198,26 @@ upstream_host(const struct exchange *ex)
 					      span_of(a->text);
 }
 
+/* A connection that has one request only has nothing to keep. */
+static void
+put_forwarded(const struct exchange *ex, const struct forwarded *told,
+	      struct writer *w)
+{
+	struct client *c = ex->client;
+
+	if (c->served == 0)
+		forwarded_put(told, w);
+	else
+		forwarded_put_kept(told, &c->told, w);
+}
+
 static int
 add_request_fields(struct exchange *ex, bool own_host)
 {
 	struct forwarded told = forwarded_of(ex);
 	size_t size = 256 + forwarded_size(&told) + ex->view.host.len +
-		      upstream_host(ex).len + hop_request_size(ex) +
+		      (own_host ? upstream_host(ex).len : 0) +
+		      hop_request_size(ex) +
 		      ex->worker->proxy->tls_client_header.len +
 		      tls_peer_of(ex).len;
 	char *block = arena_alloc(&ex->arena, size), id[ID_TEXT_SIZE];
@@ -218,7 +232,7 @@ add_request_fields(struct exchange *ex, bool own_host)
 		put_str(&w, CRLF);
 	}
 	put_via(ex, &w);
-	forwarded_put(&told, &w);
+	put_forwarded(ex, &told, &w);
 	put_tls_peer(ex, &w);
 	/* New services get the id that joins their logs to the event; the
 	 * legacy's requests stay as they are. */

@@ -6,10 +6,25 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "proxy/tls.h"
 #include "proxy/worker.h"
+
+/* send() and recv() are cancellation points: with threads about each of them
+ * costs two locked instructions on top, for what nobody does here. */
+static ssize_t
+socket_send(int fd, const void *data, size_t n)
+{
+	return syscall(SYS_sendto, fd, data, n, MSG_NOSIGNAL, NULL, 0);
+}
+
+static ssize_t
+socket_recv(int fd, void *to, size_t n)
+{
+	return syscall(SYS_recvfrom, fd, to, n, 0, NULL, NULL);
+}
 
 int
 io_add(struct worker *w, struct io *io)
@@ -100,7 +115,7 @@ io_recv(struct io *io, struct chunk *c, size_t most)
 	if (!io->readable || room == 0)
 		return IO_WAIT;
 	do {
-		n = recv(io->fd, c->data + c->end, room, 0);
+		n = socket_recv(io->fd, c->data + c->end, room);
 	} while (n < 0 && errno == EINTR);
 	if (n > 0) {
 		c->end += (size_t)n;
@@ -157,22 +172,23 @@ out_gather(const struct out *o, char to[GATHER_BYTES])
 	return len;
 }
 
+/* Sets *all to how much there was, 0 when that was not counted. */
 static ssize_t
-out_send(int fd, struct out *o)
+out_send(int fd, struct out *o, size_t *all)
 {
 	struct msghdr msg = {
 		.msg_iov = o->iov + o->at,
 		.msg_iovlen = (size_t)(o->count - o->at),
 	};
 	char gathered[GATHER_BYTES];
-	size_t len;
 
-	if (msg.msg_iovlen == 1)
-		return send(fd, msg.msg_iov->iov_base, msg.msg_iov->iov_len,
-			    MSG_NOSIGNAL);
-	len = out_gather(o, gathered);
-	return len ? send(fd, gathered, len, MSG_NOSIGNAL) :
-		     sendmsg(fd, &msg, MSG_NOSIGNAL);
+	if (msg.msg_iovlen == 1) {
+		*all = msg.msg_iov->iov_len;
+		return socket_send(fd, msg.msg_iov->iov_base, *all);
+	}
+	*all = out_gather(o, gathered);
+	return *all ? socket_send(fd, gathered, *all) :
+		      sendmsg(fd, &msg, MSG_NOSIGNAL);
 }
 
 uint64_t
@@ -202,6 +218,8 @@ out_cut(struct out *o, uint64_t keep)
 enum io_result
 out_flush(struct io *io, struct out *o)
 {
+	size_t all;
+
 	if (io->tls)
 		return tls_flush(io, o);
 	while (out_pending(o)) {
@@ -211,8 +229,11 @@ out_flush(struct io *io, struct out *o)
 			return IO_BROKEN;
 		if (!io->writable)
 			return IO_WAIT;
-		n = out_send(io->fd, o);
-		if (n >= 0) {
+		n = out_send(io->fd, o, &all);
+		if (n >= 0 && (size_t)n == all) {
+			o->sent_bytes += all;
+			break;
+		} else if (n >= 0) {
 			out_advance(o, (size_t)n);
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			io->writable = false;

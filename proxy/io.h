@@ -62,9 +62,9 @@ enum io_result io_recv(struct io *io, struct chunk *c, size_t most);
 
 /* Bytes to send, in order, borrowed until flushed. */
 struct out {
-	struct iovec iov[OUT_MAX];
 	int at, count;
 	uint64_t sent_bytes;
+	struct iovec iov[OUT_MAX];
 };
 
 static inline void

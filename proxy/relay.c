@@ -237,7 +237,8 @@ relay_upload(struct exchange *ex)
 	int pieces = 0;
 
 	for (;;) {
-		if (exchange_sends_later(ex, &ex->to_upstream))
+		if (ex->worker->gathers &&
+		    exchange_sends_later(ex, &ex->to_upstream))
 			return RELAY_WAIT;
 		r = relay_of(out_flush(&ex->upstream->io, &ex->to_upstream),
 			     RELAY_UPSTREAM_LOST);
@@ -338,7 +339,8 @@ relay_download(struct exchange *ex)
 			ex->held = true;
 			return RELAY_HELD;
 		}
-		if (exchange_sends_later(ex, &ex->to_client))
+		if (ex->worker->gathers &&
+		    exchange_sends_later(ex, &ex->to_client))
 			return RELAY_WAIT;
 		r = relay_of(out_flush(&ex->client->io, &ex->to_client),
 			     RELAY_CLIENT_LOST);

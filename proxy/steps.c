@@ -126,7 +126,6 @@ receive_done(struct exchange *ex)
 
 	ex->request_head_end = ex->request_head->at;
 	ex->started_us = clock_mono_us();
-	ex->started_wall_us = clock_wall_us();
 	ex->keep_alive = llhttp_should_keep_alive(&p->ll) &&
 			 p->ll.http_minor == 1 &&
 			 ex->worker->shed == SHED_NONE;

@@ -273,6 +273,42 @@ START_TEST(a_thousand_entries)
 }
 END_TEST
 
+/* One connection's requests: what was kept shows in none of them. */
+START_TEST(kept_lines)
+{
+	static const char *const hosts[] = { "a.example", "a.example",
+		"b.example", "", "", "a.exampl", "a.example", "A.example" };
+	static const char *const came[] = { "", "X-Real-IP: 6.6.6.6" NL };
+	struct forwarded_trust t = trust(FORWARDED_X);
+	struct forwarded_chain empty = { .count = 0 };
+	struct forwarded_kept *kept = NULL;
+	char fresh[1024], again[1024];
+	struct message m;
+	size_t i;
+
+	for (i = 0; i < 4 * ARRAY_SIZE(hosts); i++) {
+		struct forwarded f = {
+			.field = t.field,
+			.chain = i % 5 == 4 ? &empty : NULL,
+			.peer = SPAN_LITERAL("192.0.2.1"),
+			.host = span_of(hosts[i % ARRAY_SIZE(hosts)]),
+			.proto = SPAN_LITERAL("https"),
+			.port = 443,
+		};
+		struct writer a = { fresh, fresh + sizeof(fresh) };
+		struct writer b = { again, again + sizeof(again) };
+
+		message_read(&m, came[i % 7 == 6]);
+		f.fields = (struct message_fields){ m.fields, m.count };
+		forwarded_put(&f, &a);
+		forwarded_put_kept(&f, &kept, &b);
+		ck_assert_int_eq(b.at - again, a.at - fresh);
+		ck_assert_mem_eq(again, fresh, (size_t)(a.at - fresh));
+	}
+	free(kept);
+}
+END_TEST
+
 START_TEST(names_that_are_ours)
 {
 	static const struct {
@@ -327,6 +363,7 @@ main(void)
 
 	tcase_add_loop_test(c, tells_the_upstream, 0, ARRAY_SIZE(rows));
 	tcase_add_test(c, a_thousand_entries);
+	tcase_add_test(c, kept_lines);
 	tcase_add_test(c, names_that_are_ours);
 	suite_add_tcase(s, c);
 	r = srunner_create(s);
