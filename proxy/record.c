@@ -17,88 +17,13 @@
 #include "proxy/worker.h"
 #include "rules/rules.h"
 
-/* Nearly every record fits; memory that went through two threads' malloc
- * would cost more than filling it. */
-#define BOX_BYTES 8192u
-#define BOXES_KEPT 4096u
-
-static struct record_box *
-box_take(struct worker *w, size_t size)
-{
-	struct record_pool *p = &w->records;
-	struct record_box *box;
-	bool pooled = size <= BOX_BYTES;
-
-	if (pooled && !p->spare)
-		p->spare = atomic_exchange_explicit(&p->back, NULL,
-						    memory_order_acquire);
-	if (pooled && p->spare) {
-		box = p->spare;
-		p->spare = box->next;
-	} else {
-		box = malloc(pooled ? BOX_BYTES : size);
-		if (box && pooled)
-			atomic_fetch_add_explicit(&p->total, 1,
-						  memory_order_relaxed);
-	}
-	if (box) {
-		memset(box, 0, sizeof(*box));
-		box->worker = w;
-		box->pooled = pooled;
-	}
-	return box;
-}
-
-static void
-box_give(struct record_pool *p, struct record_box *box)
-{
-	struct record_box *head = atomic_load_explicit(&p->back,
-						       memory_order_relaxed);
-
-	do {
-		box->next = head;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&p->back, &head, box, memory_order_release,
-		memory_order_relaxed));
-}
-
 /* Any thread. */
 static void
 box_free(struct record_box *box)
 {
-	struct record_pool *p = &box->worker->records;
-
 	free(box->heap[0]);
 	free(box->heap[1]);
-	if (box->pooled && atomic_load_explicit(&p->total,
-						memory_order_relaxed) <=
-			   BOXES_KEPT) {
-		box_give(p, box);
-		return;
-	}
-	if (box->pooled)
-		atomic_fetch_sub_explicit(&p->total, 1,
-					  memory_order_relaxed);
-	free(box);
-}
-
-static void
-boxes_free(struct record_box *box)
-{
-	while (box) {
-		struct record_box *next = box->next;
-
-		free(box);
-		box = next;
-	}
-}
-
-void
-record_pool_fini(struct record_pool *p)
-{
-	boxes_free(p->spare);
-	boxes_free(atomic_exchange(&p->back, NULL));
-	p->spare = NULL;
+	record_pool_give(box, box->chunk);
 }
 
 /* ---- back from the journal ---- */
@@ -319,11 +244,17 @@ static struct record_box *
 box_new(struct exchange *ex, enum bus_record_kind kind, struct flat *flat)
 {
 	size_t size = record_size(ex);
-	struct record_box *box = box_take(ex->worker, size);
+	struct record_chunk *chunk;
+	struct record_box *box = record_pool_take(&ex->worker->records, size,
+						  &chunk);
 	struct bus_record *r;
 
 	if (!box)
 		return NULL;
+	box->worker = ex->worker;
+	box->chunk = chunk;
+	box->ex = NULL;
+	box->heap[0] = box->heap[1] = NULL;
 	*flat = (struct flat){ (char *)(box + 1), (char *)box + size };
 	r = &box->record;
 	bus_record_init(r, kind, &ex->worker->proxy->source);

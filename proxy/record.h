@@ -12,9 +12,11 @@
 struct exchange;
 struct worker;
 
-/* One malloc: the record, its field tables and all bytes. Freed on the
- * writer's thread, or, when an exchange waits for it (ex not NULL), by the
- * worker once it has its mail. */
+struct record_chunk;
+
+/* One piece of memory: the record, its field tables and all bytes. Given
+ * back on the writer's thread, or, when an exchange waits for it (ex not
+ * NULL), by the worker once it has its mail. */
 struct record_box {
 	struct bus_record record;
 	struct mail mail;
@@ -22,19 +24,23 @@ struct record_box {
 	struct exchange *ex;
 	enum journal_status status;
 	char *heap[2];			/* captured bodies, taken over */
-	struct record_box *next;	/* in the worker's spare boxes */
-	bool pooled;
+	struct record_chunk *chunk;	/* NULL: on its own */
 };
 
-/* Boxes of the usual size go back to their worker, which alone takes them:
- * from any thread to `back`, from there all at once to `spare`. */
+/* A worker's memory for records. */
 struct record_pool {
-	_Atomic(struct record_box *) back;
-	struct record_box *spare;
+	struct record_chunk *current, *spare;	/* the worker's */
+	_Atomic(struct record_chunk *) back;	/* from any thread */
 	atomic_uint total;
 };
 
-/* record_pool_fini frees the spare boxes; after the journal was closed. */
+/* record_pool_take returns size bytes and says where they are from; the
+ * worker's thread. NULL without memory. */
+void *record_pool_take(struct record_pool *p, size_t size,
+		       struct record_chunk **from);
+/* Any thread. */
+void record_pool_give(void *box, struct record_chunk *from);
+/* record_pool_fini frees the memory; after the journal was closed. */
 void record_pool_fini(struct record_pool *p);
 
 #endif
