@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What operators see of the groups. */
 #include "bus/group.h"
+#include "journal/dead.h"
 
 struct oldest {
 	int64_t time_us;
@@ -36,6 +37,19 @@ oldest_of(struct groups *g, const struct group *p)
 		(void)journal_read(g->reader, p->read, &f, 1, 10000,
 				   on_oldest, &o, NULL);
 	return o;
+}
+
+/* Since its last attempt; 0 when there is none. */
+static double
+oldest_letter_seconds(struct groups *g, const struct group *p)
+{
+	int64_t died_us, age_us;
+
+	if (p->dead == 0 ||
+	    journal_read_oldest_letter(g->reader, p->name, &died_us) != 1)
+		return 0;
+	age_us = g->now.wall_us - died_us;
+	return age_us > 0 ? (double)age_us / 1e6 : 0;
 }
 
 static void
@@ -78,6 +92,8 @@ write_group(struct groups *g, struct group *p, struct json *j)
 	write_number(j, "in_flight", p->in_flight);
 	write_number(j, "retrying", (int64_t)p->retrying);
 	write_number(j, "dead", p->dead);
+	json_key(j, "dead_oldest_seconds");
+	json_double(j, oldest_letter_seconds(g, p));
 	write_number(j, "consumers", consumers);
 	json_key(j, "settings");
 	groups_settings_write(j, &p->settings);
