@@ -80,7 +80,7 @@ START_TEST(test_bounded)
 	     (at = strstr(at, "{group=")) != NULL; at++)
 		series++;
 	ck_assert_uint_eq(series, METRICS_SERIES_MAX);
-	ck_assert(has(&out, "\nmatapalo_series_left_out 60000\n"));
+	ck_assert(has(&out, "\nmatapalo_series_left_out 70000\n"));
 }
 END_TEST
 
