@@ -14,6 +14,10 @@
 
 #define ANSWER_MAX (64u << 20)
 #define DIAL_PAUSE_US 50000
+/* After a restart of the bus its consumers are soon back; one that stays away
+ * is asked for less often. */
+#define COME_BACK_MS 100
+#define COME_BACK_MOST_MS 500
 
 struct bus_client {
 	nng_socket socket;
@@ -69,6 +73,9 @@ bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
 		return NULL;
 	}
 	(void)nng_socket_set_size(c->socket, NNG_OPT_RECVMAXSZ, ANSWER_MAX);
+	(void)nng_socket_set_ms(c->socket, NNG_OPT_RECONNMINT, COME_BACK_MS);
+	(void)nng_socket_set_ms(c->socket, NNG_OPT_RECONNMAXT,
+				COME_BACK_MOST_MS);
 	/* A request is sent again when its connection breaks, not because an
 	 * answer takes long: long polls do. */
 	(void)nng_socket_set_ms(c->socket, NNG_OPT_REQ_RESENDTIME,
