@@ -15,6 +15,8 @@
 #define GROUP_FLUSH_MS 20	/* settled events are handed over by then */
 #define GROUP_SKIP_MS 1000	/* ... and what a filter skipped */
 #define GROUP_NO_MEMORY_MS 1000	/* a dead letter waits for memory */
+#define GROUP_REASON_GONE "the consumer went away"
+#define GROUP_REASON_LATE "the lease ran out"
 #define GROUP_GRACE_MS 1000	/* a lost consumer may come back */
 
 /* READY: may be given. LEASED: a consumer holds it until `due`. WAITING: has
@@ -50,6 +52,7 @@ struct entry {
 	unsigned attempts;
 	enum journal_origin origin;
 	bool saved;		/* has a row of its own: cursor may pass */
+	bool suspect;		/* its consumer was lost: it goes alone */
 	uint64_t due;
 	uint64_t batch;
 	struct consumer *owner;

@@ -34,6 +34,7 @@ entry_lease(struct groups *g, struct group *p, struct entry *e,
 	e->last_us = g->now.wall_us;
 	if (e->attempts == 1)
 		e->first_us = e->last_us;
+	e->suspect = false;
 	c->holding++;
 	p->in_flight++;
 	if (e->key) {
@@ -250,8 +251,8 @@ entry_expire(struct groups *g, struct group *p, struct entry *e)
 	if (!gone && e->due > g->now.mono_ms)
 		return;
 	counter_inc(COUNTER_BUS_EXPIRED);
-	entry_fail(g, p, e, 0, gone ? "the consumer went away"
-				    : "the lease ran out");
+	e->suspect = true;
+	entry_fail(g, p, e, 0, gone ? GROUP_REASON_GONE : GROUP_REASON_LATE);
 }
 
 /* A WAITING event that is due counts no more: whoever waits is told now. */

@@ -60,6 +60,8 @@ on_retry(void *arg, const struct journal_retry *row)
 	e->state = ENTRY_WAITING;
 	e->attempts = row->attempts;
 	e->origin = row->origin;
+	e->suspect = strcmp(row->reason, GROUP_REASON_GONE) == 0 ||
+		     strcmp(row->reason, GROUP_REASON_LATE) == 0;
 	e->saved = true;
 	e->due = due_of(s->g, row);
 	e->first_us = row->first_us;

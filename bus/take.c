@@ -68,12 +68,18 @@ hand_out(struct taking *t, struct entry *e, const struct journal_row *row)
 
 /* ---- from the list ---- */
 
+/* Whichever event of a batch ended its consumer, all of them have lost an
+ * attempt. The next one each makes alone: only the one that did it goes on
+ * to lose them. */
 static bool
 on_listed_row(void *arg, const struct journal_row *row)
 {
 	struct taking *t = arg;
+	bool alone = t->entry->suspect;
 
 	hand_out(t, t->entry, row);
+	if (alone && t->count > 0)
+		t->stopped = true;
 	return true;
 }
 
@@ -97,6 +103,8 @@ take_listed(struct taking *t)
 			continue;
 		if (is_full(t))
 			return;
+		if (e->suspect && t->count > 0)
+			continue;
 		if (e->attempts >= most) {	/* the limit was lowered */
 			entry_bury(t->g, t->p, e, "out of attempts");
 			continue;

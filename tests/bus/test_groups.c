@@ -618,6 +618,33 @@ START_TEST(leased_retry_holds_up_nobody)
 }
 END_TEST
 
+/* Who took a consumer along goes alone, and so do those that were with it:
+ * only one of them does it again. */
+START_TEST(suspects_go_alone)
+{
+	fixture_append_many(&fx, "a.v1", 4, 0);
+	group("g", "{\"backoff_ms\":[0],\"max_attempts\":2}");
+	ck_assert_int_eq(take("g", "c", 3), 3);
+	groups_session_gone(engine, 7);
+	pass(1000);
+	for (int64_t s = 1; s <= 2; s++) {
+		ck_assert_int_eq(take("g", "d", 10), 1);
+		ck_assert_int_eq(got.sequence[0], s);
+	}
+	ck_assert(ack("g", "d", 1));
+	restart();	/* closing saves; 2 has not lost its attempt */
+	now.mono_ms += 60000;
+	ck_assert_int_eq(take("g", "e", 10), 1);
+	ck_assert_int_eq(got.sequence[0], 2);
+	ck_assert_int_eq(take("g", "e", 10), 1);
+	ck_assert_int_eq(got.sequence[0], 3);
+	ck_assert_int_eq(take("g", "e", 10), 1);
+	ck_assert_int_eq(got.sequence[0], 4);
+	ck_assert(settle("g", "e", GROUPS_NAK, 2, 0));
+	ck_assert_int_eq(status("g", "dead"), 1);
+}
+END_TEST
+
 static enum groups_result
 seek(enum groups_start start, int64_t after)
 {
@@ -736,6 +763,7 @@ main(void)
 	tcase_add_test(t, clock_set_back_before_a_restart);
 	tcase_add_test(t, rate_is_held);
 	tcase_add_test(t, leased_retry_holds_up_nobody);
+	tcase_add_test(t, suspects_go_alone);
 	tcase_add_test(t, seek_takes_everything_back);
 	tcase_add_test(t, pause_survives_a_restart);
 	tcase_add_test(t, deleted_group_is_gone);
