@@ -9,7 +9,9 @@
 #include "tests/fuzz/fuzz.h"
 
 #define INPUT_MAX 65536u
+#ifndef MUTATIONS
 #define MUTATIONS 2000u
+#endif
 
 static uint32_t state = 1;
 

@@ -28,6 +28,26 @@ class Open(Peer):
         self.connections.put(connection)
 
 
+def climbing(case):
+    """No path leads out of a target's base path, however it is written."""
+    peer = Peer(case)
+    peer.say = OK
+    matapalo = case.matapalo(legacy=peer.url + "/base")
+    for path in ("/..", "/../x", "/a/../../x", "/%2e%2e/x", "/%2E./x",
+                 "/a/%2e%2e/%2e%2e/x", "/./../x", "/a/..%2f../x", "/..;/x",
+                 "/a//../../../x", "/..%2fx", "/%252e%252e/x", "/..\\x"):
+        for target in (path, path + "?q", "http://a.example" + path):
+            got = fetch(matapalo.port, "GET", target)
+            case.check(got.status == 400, "%s: %d" % (target, got.status))
+    case.check(peer.seen.empty(), "none of them reached the origin")
+    for path in ("/a/../x", "/a/b/../../x", "/..a", "/a..", "/...", "/x?/../.."):
+        got = fetch(matapalo.port, "GET", path)
+        case.equal(got.status, 200, path)
+        seen = peer.seen.get(timeout=20).split(b" ")[1]
+        case.equal(seen, b"/base" + path.encode(), "as it was written")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def slow_reader(port):
     """Little of what it is sent leaves the sender."""
     client = Client.__new__(Client)
@@ -206,6 +226,7 @@ def scenario(case):
     unasked(case)
     recorded_trailers(case)
     hints_unread(case)
+    climbing(case)
     refusals_in_the_log(case)
     when_to_come_again(case)
 

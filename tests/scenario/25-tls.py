@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import threading
+import time
 import warnings
 
 import lib
@@ -491,6 +492,73 @@ def client_certificates(case, p, origin):
         case.equal(matapalo.stop(), 0, "exit status")
 
 
+def unix_listener(case, p, origin):
+    """TLS on a Unix socket, as a sidecar would use it."""
+    path = case.path("tls.sock")
+    matapalo = listener(case, p, origin, "--listen", "unix:%s,tls" % path)
+    plain = socket.socket(socket.AF_UNIX)
+    plain.settimeout(20)
+    plain.connect(path)
+    client = Client.__new__(Client)
+    client.buffer = b""
+    client.socket = client_context(p).wrap_socket(
+        plain, server_hostname="localhost", suppress_ragged_eofs=False)
+    with client:
+        case.equal(client.request("GET", "/bytes/5").body, pattern(5), "body")
+    event = matapalo.await_exchanges(1)[0]
+    case.equal(event["request"]["proto"], "https", "proto")
+    case.equal(event["request"]["client"], "unknown", "client")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+def drain_in_a_handshake(case, p, origin):
+    """A handshake that is under way when the end is announced may bring one
+    request; one that never comes does not hold the end up."""
+    matapalo = listener(case, p, origin)
+    socks = [socket.create_connection(("127.0.0.1", matapalo.port), 20)
+             for _ in range(2)]
+    into, out = ssl.MemoryBIO(), ssl.MemoryBIO()
+    peer = client_context(p).wrap_bio(into, out, server_hostname="localhost")
+    try:
+        peer.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    hello = out.read()
+    for sock in socks:
+        sock.sendall(hello[:40])
+    wait = matapalo.metrics
+    lib.wait_for(lambda: wait()["matapalo_client_connections_open"] == 2,
+                 "two handshakes")
+    start = time.monotonic()
+    matapalo.signal(signal.SIGTERM)
+    lib.wait_for(lambda: "run.draining" in matapalo.err(), "the drain")
+    socks[0].sendall(hello[40:])
+    while True:
+        into.write(socks[0].recv(65536))
+        try:
+            peer.do_handshake()
+            break
+        except ssl.SSLWantReadError:
+            pass
+    peer.write(lib.make_request("GET", "/bytes/5"))
+    socks[0].sendall(out.read())
+    heard = b""
+    while b"\r\n\r\n" not in heard or not heard.endswith(pattern(5)):
+        data = socks[0].recv(65536)
+        case.check(data, "an answer before the end, after %r" % heard)
+        into.write(data)
+        try:
+            heard += peer.read(65536)
+        except ssl.SSLWantReadError:
+            pass
+    case.check(heard.startswith(b"HTTP/1.1 200 "), "served: %r" % heard[:40])
+    case.equal(matapalo.wait(), 0, "exit status")
+    took = time.monotonic() - start
+    case.check(took < 8, "the silent one held the end up: %.1f s" % took)
+    for sock in socks:
+        sock.close()
+
+
 def resumption_after_hand_over(case, p, origin):
     """The next process opens the tickets of the one before."""
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -829,6 +897,8 @@ def scenario(case):
     choose_by_name(case, p, origin)
     versions_and_protocols(case, p, origin)
     client_certificates(case, p, origin)
+    unix_listener(case, p, origin)
+    drain_in_a_handshake(case, p, origin)
     resumption_after_hand_over(case, p, origin)
     resumption(case, p, origin)
     reload_under_load(case, p, origin)

@@ -2,7 +2,8 @@
 """Random conversations through a real matapalo: what was meant, what the
 origin received and what the journal says must be one and the same.
 
-Usage: check_random.py [SECONDS [SEED]]. A conversation is a connection with
+Usage: check_random.py [SECONDS [SEED]], for less once MUTATIONS (in the
+environment) requests were sent. A conversation is a connection with
 a few requests, cut into packets at random; some are damaged on the way. Of
 a conversation that is not damaged everything is known beforehand; of the
 others the origin, the journal and the client must still agree.
@@ -253,10 +254,13 @@ def scenario(case):
     print("seed %d, %g s" % (seed, seconds))
     recorder = Recorder(case)
     matapalo = judge.matapalo(case, recorder.url)
+    most = int(os.environ.get("MUTATIONS", "0")) or float("inf")
     end, n, whole, requests = time.monotonic() + seconds, 0, 0, 0
-    while time.monotonic() < end:
+    sent = 0
+    while time.monotonic() < end and sent < most:
         rng = random.Random(seed * 1000003 + n)
         data, meant = Maker(rng).conversation()
+        sent += len(meant) if meant else max(1, data.count(b" HTTP/1.1\r"))
         before = len(recorder.readings)
         what = "seed %d conversation %d" % (seed, n)
         talk = Conversation(matapalo.port, rng, data)
@@ -276,8 +280,8 @@ def scenario(case):
     case.equal(len(events), len(recorder.readings), "events")
     for i, (event, reading) in enumerate(zip(events, recorder.readings)):
         check_event(case, i, event, reading)
-    print("%d conversations (%d damaged), %d requests received and recorded"
-          % (n, n - whole, requests))
+    print("%d conversations (%d damaged), %d requests sent, %d received and "
+          "recorded" % (n, n - whole, sent, requests))
     case.check(n >= 50, "%d conversations in %g s" % (n, seconds))
     case.equal(matapalo.stop(), 0, "exit status")
 
