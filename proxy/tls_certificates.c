@@ -42,6 +42,7 @@ struct loading {
 	struct tls_tickets *tickets;
 	EVP_MD_CTX *digest;
 	struct error *err;
+	const char *stranger;		/* file of a key that did not fit */
 };
 
 /* ---- files ---- */
@@ -73,6 +74,7 @@ try_key(struct loading *l, const char *path, const struct buf *text,
 	}
 	ERR_clear_error();
 	EVP_PKEY_free(key);
+	l->stranger = path;
 	return 0;
 }
 
@@ -83,8 +85,10 @@ find_key(struct loading *l, const char *path, const struct buf *own,
 	 X509 *x509, EVP_PKEY **out)
 {
 	const char *const *keys = l->c->settings->tls_key;
-	int found = try_key(l, path, own, x509, out);
+	int found;
 
+	l->stranger = NULL;
+	found = try_key(l, path, own, x509, out);
 	for (size_t i = 0; !found && keys[i]; i++) {
 		struct buf text CLEANUP(buf_fini) = { 0 };
 
@@ -92,6 +96,11 @@ find_key(struct loading *l, const char *path, const struct buf *own,
 			return -1;
 		found = try_key(l, keys[i], &text, x509, out);
 	}
+	if (found == 0 && l->stranger)
+		return error_set(l->err, "%s: no private key fits this "
+				 "certificate; the one in %s is of another: "
+				 "give the right one by --tls-key", path,
+				 l->stranger);
 	if (found == 0)
 		return error_set(l->err, "%s: its private key is neither in "
 				 "the same file nor in one of --tls-key",
@@ -306,7 +315,7 @@ tls_certificates_load(const struct console_settings *s,
 		      struct tls_tickets *tickets, struct error *err)
 {
 	struct loading l = { calloc(1, sizeof(*l.c)), tickets,
-			     EVP_MD_CTX_new(), err };
+			     EVP_MD_CTX_new(), err, NULL };
 	int failed = -1;
 
 	if (l.c && l.digest) {

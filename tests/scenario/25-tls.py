@@ -492,6 +492,28 @@ def client_certificates(case, p, origin):
         case.equal(matapalo.stop(), 0, "exit status")
 
 
+def wrong_keys(case, p, origin):
+    """A key that is another certificate's is told by name, not served."""
+    for args, words in (
+            (["--listen", "127.0.0.1:0,tls", "--legacy", origin.url,
+              "--tls-certificate", p.pem("good"), "--tls-key",
+              p.keyfile("shop")],
+             ["no private key fits", p.pem("good"), p.keyfile("shop")]),
+            (["--listen", "127.0.0.1:0", "--rules", case.rules(
+                {"version": 1, "targets": {"legacy": {
+                    "url": "https://127.0.0.1:1", "tls": {
+                        "certificate": p.pem("good"),
+                        "key": p.keyfile("shop")}}}}, "wrong-key.json")],
+             ["target \"legacy\"", p.keyfile("shop"), "not the cert"])):
+        data = case.path(case.unique("wrong-key"))
+        os.mkdir(data)
+        done = lib.command("run", "--data", data, "--admin", "127.0.0.1:0",
+                           *args)
+        case.equal(done.returncode, 2, "unusable: " + done.stderr[-300:])
+        for word in words:
+            case.check(word in done.stderr, "%s in %s" % (word, done.stderr))
+
+
 def unix_listener(case, p, origin):
     """TLS on a Unix socket, as a sidecar would use it."""
     path = case.path("tls.sock")
@@ -863,7 +885,7 @@ def refused_settings(case, p, origin):
         (["--tls-certificate", "/no/such.pem"], "/no/such.pem"),
         (["--tls-certificate", p.pem("good")], "its private key is neither"),
         (["--tls-certificate", p.pem("good"), "--tls-key",
-          p.keyfile("shop")], "its private key is neither"),
+          p.keyfile("shop")], "no private key fits this"),
         (["--tls-certificate", p.keyfile("good")], "there is no certificate"),
         (["--tls-client-certificates", "require"], "--tls-client-ca"),
         (["--tls-client-certificates", "maybe"], "none, request and require"),
@@ -897,6 +919,7 @@ def scenario(case):
     choose_by_name(case, p, origin)
     versions_and_protocols(case, p, origin)
     client_certificates(case, p, origin)
+    wrong_keys(case, p, origin)
     unix_listener(case, p, origin)
     drain_in_a_handshake(case, p, origin)
     resumption_after_hand_over(case, p, origin)
