@@ -41,6 +41,7 @@ void journal_stmts_finalize(sqlite3_stmt **stmts);
  * *version is 0 for an empty file. */
 MUST_CHECK int journal_schema_check(sqlite3 *db, const char *path,
 				    int *version, struct error *err);
+int journal_schema_newest(void);
 MUST_CHECK int journal_schema_migrate(sqlite3 *db, const char *path,
 				      int version, struct error *err);
 

@@ -141,6 +141,18 @@ mode_is_wal(struct journal *j)
 	return wal;
 }
 
+static const char *
+whose(struct journal *j)
+{
+	struct stat st;
+
+	if (stat(j->path, &st) < 0)
+		return "unknown";
+	snprintf(j->reason, sizeof(j->reason), "its owner is user %ld, this is "
+		 "user %ld", (long)st.st_uid, (long)geteuid());
+	return j->reason;
+}
+
 static int
 file_open(struct journal *j, struct error *err)
 {
@@ -156,6 +168,10 @@ file_open(struct journal *j, struct error *err)
 	sqlite3_busy_timeout(j->db, JOURNAL_BUSY_WAIT_MS);
 	/* Room for a record of usual size, so that none is malloc'd. */
 	sqlite3_db_config(j->db, SQLITE_DBCONFIG_LOOKASIDE, NULL, 8192, 64);
+	/* SQLite opens what it may not write for reading, without a word. */
+	if (sqlite3_db_readonly(j->db, "main") == 1)
+		return error_set(err, "%s: may not be written; run as the "
+				 "user who owns it (%s)", j->path, whose(j));
 	/* Before any setting: a refused file is left as it is. */
 	if (journal_schema_check(j->db, j->path, &version, err) < 0)
 		return -1;

@@ -49,6 +49,12 @@ reader_db_open(struct journal_reader *r, struct error *err)
 	if (version == 0)
 		return error_set(err, "%s: an empty file, no journal yet; "
 				 "start `matapalo run` first", r->path);
+	if (version < journal_schema_newest())
+		return error_set(err, "%s: written by an older matapalo (file "
+				 "version %d, this program reads %d); start "
+				 "`matapalo run` on it once, which brings it "
+				 "up to date", r->path, version,
+				 journal_schema_newest());
 	return journal_stmts_prepare(r->db, STMT_READER, r->stmts, r->path,
 				     err);
 }

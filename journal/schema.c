@@ -256,10 +256,16 @@ pragma_int(sqlite3 *db, const char *sql, int *value)
 }
 
 int
+journal_schema_newest(void)
+{
+	return (int)ARRAY_SIZE(migrations);
+}
+
+int
 journal_schema_check(sqlite3 *db, const char *path, int *version,
 		     struct error *err)
 {
-	int app = 0, tables = 0, known = (int)ARRAY_SIZE(migrations);
+	int app = 0, tables = 0, known = journal_schema_newest();
 
 	if (pragma_int(db, "PRAGMA user_version", version) ||
 	    pragma_int(db, "PRAGMA application_id", &app) ||
@@ -298,7 +304,7 @@ int
 journal_schema_migrate(sqlite3 *db, const char *path, int version,
 		       struct error *err)
 {
-	for (; version < (int)ARRAY_SIZE(migrations); version++)
+	for (; version < journal_schema_newest(); version++)
 		if (migrate_one(db, version) < 0)
 			return error_set(err, "%s: cannot bring the file from "
 					 "version %d to %d: %s; it is "

@@ -64,5 +64,6 @@ TCase *case_crash(void);
 TCase *case_faults(void);
 TCase *case_retain(void);
 TCase *case_verify(void);
+TCase *case_versions(void);
 
 #endif

@@ -3,6 +3,7 @@
 group in the way, and the questions of docs/journal.md."""
 import json
 import os
+import re
 import threading
 
 import lib
@@ -89,7 +90,7 @@ def over_the_limit(case, matapalo, origin, data):
     """A group that never comes keeps what it needs; the operator is told,
     and may decide otherwise."""
     consume = matapalo.command("consume", "--group", "slow", "--exec", "true",
-                               "--from", "oldest", "--limit", "1")
+                               "--from", "oldest", "--limit", "2")
     case.equal(consume.returncode, 0, consume.stderr)
     matapalo.stop()
     size = os.path.getsize(os.path.join(data, "journal.db"))
@@ -102,14 +103,14 @@ def over_the_limit(case, matapalo, origin, data):
     case.equal(code, 200, "ready all the same")
     case.check("warning: the journal is over" in text, text)
     case.equal(matapalo.metrics()["matapalo_journal_over_limit"], 1, "gauge")
-    case.equal(matapalo.query("SELECT min(sequence) FROM events"), [(2,)],
-               "only what the group has settled is gone")
+    case.equal(matapalo.query("SELECT first, last FROM gaps"), [(2, 2)],
+               "only what is settled and no dead letter is gone")
     case.check("journal.over-limit" in matapalo.err(), "the log")
     matapalo.stop()
     matapalo = case.matapalo(args=["--retain-size", "1", "--retain-full", "drop"],
                              legacy=origin.url, data=data)
     lib.wait_for(lambda: matapalo.query(
-        "SELECT min(first) FROM gaps WHERE kind = 'forced'") == [(2,)],
+        "SELECT min(first) FROM gaps WHERE kind = 'forced'") == [(10,)],
         "what is dropped to be noted")
     lib.wait_for(lambda: matapalo.status()["journal"]["used_bytes"] <=
                  1 << 20, "the size")
@@ -153,6 +154,41 @@ def holds(case, matapalo):
                                   ("removed", "o")], "audited")
 
 
+def questions(case, matapalo):
+    """Every example of docs/journal.md, as it stands there."""
+    with open(os.path.join(lib.SOURCE, "docs", "journal.md")) as f:
+        text = f.read()
+    found = re.findall(r'^    sqlite3 -readonly DIR/journal\.db "(.*?)"$',
+                       text, re.M | re.S)
+    case.check(len(found) >= 11, "%d examples" % len(found))
+    rows = {sql: matapalo.query(sql) for sql in found}
+    for sql, got in rows.items():
+        empty = ("FROM gaps ORDER" in sql or "lag(sequence" in sql or
+                 "<> 'response'" in sql)
+        case.equal(not got, empty, "an answer to " + sql)
+    def answer(words):
+        return [r for sql, r in rows.items() if words in sql][0]
+    case.equal([(r[2], r[4]) for r in answer("'$.request.body'")],
+               [("PUT", "paid")], "who changed order 7")
+    case.equal([r[2] for r in answer("correlationid =")],
+               ["matapalo.request.v1", "matapalo.exchange.v1"], "an exchange")
+    case.equal([r[7] for r in answer("AS numbers")], [7], "what is held")
+    case.equal([r[0] for r in answer("FROM dead_letters")], ["hopeless"],
+               "dead letters")
+
+
+def traffic(case, matapalo):
+    """What the questions are about."""
+    case.equal(fetch(matapalo.port, "PUT", "/orders/7", b"paid").status, 200,
+               "a change")
+    fetch(matapalo.port, "GET", "/orders/7?full=1")
+    out = matapalo.command("consume", "--group", "hopeless", "--exec", "false",
+                           "--max-attempts", "1", "--limit", "1")
+    case.equal(out.returncode, 0, out.stderr)
+    lib.wait_for(lambda: matapalo.query("SELECT 1 FROM dead_letters"),
+                 "a dead letter")
+
+
 def scenario(case):
     origin = case.origin()
     data = os.path.join(case.dir, "data")
@@ -162,6 +198,10 @@ def scenario(case):
     verify(case, matapalo)
     restored_serves(case, origin, restored)
     holds(case, matapalo)
+    traffic(case, matapalo)
+    questions(case, matapalo)
+    case.equal(matapalo.command("groups", "delete", "hopeless",
+                                "--force").returncode, 0, "out of the way")
     matapalo = over_the_limit(case, matapalo, origin, data)
     case.equal(matapalo.stop(), 0, "exit status")
 
