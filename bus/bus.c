@@ -381,6 +381,13 @@ bus_status(struct bus *bus, struct json *out)
 	json_object_begin(out);
 	json_key(out, "groups");
 	groups_status(bus->groups, out);
+	json_key(out, "dead_letters");
+	json_array_begin(out);
+	if (bus->server)
+		server_write_newest_letters(bus->server, out);
+	json_array_end(out);
+	json_key(out, "jobs");
+	jobs_write(bus->jobs, out);
 	json_key(out, "commands_waiting");
 	json_u64(out, commands_waiting(bus->commands));
 	json_object_end(out);

@@ -108,5 +108,7 @@ const char *server_url(const struct server *s, size_t i);
  * first of them is over. */
 uint64_t server_serve(struct server *s);
 void server_session_gone(struct server *s, uint32_t session);
+/* server_write_newest_letters writes objects, oldest first (ops_dlq.c). */
+void server_write_newest_letters(struct server *s, struct json *j);
 
 #endif

@@ -9,6 +9,8 @@
 #include "payload/payload.h"
 
 #define LIST_SCAN_ROWS 20000
+#define NEWEST_SHOWN 20
+#define NEWEST_SCAN 500
 
 /* A statement of the reader runs once at a time: the page is copied before
  * the events are read. */
@@ -80,12 +82,9 @@ write_text(struct json *j, const char *name, const char *text)
 	json_str(j, text);
 }
 
-/* Inside an object. */
 static void
-write_letter(struct call *c, const struct letter *l)
+write_known(struct json *j, const struct letter *l)
 {
-	struct json *j = &c->json;
-
 	json_key(j, "id");
 	json_i64(j, l->dead.id);
 	write_text(j, "group", l->group);
@@ -97,6 +96,13 @@ write_letter(struct call *c, const struct letter *l)
 	write_time(j, "last", l->dead.last_us);
 	write_text(j, "reason", l->reason);
 	write_text(j, "consumer", l->consumer);
+}
+
+/* Inside an object. */
+static void
+write_letter(struct call *c, const struct letter *l)
+{
+	write_known(&c->json, l);
 	(void)journal_read_one(c->server->reader, l->dead.sequence,
 			       write_event, c);
 }
@@ -221,4 +227,32 @@ op_dlq_show(struct call *c, const struct cJSON *in)
 				  "letter %lld (any more); dlq_list has those "
 				  "that are there", (long long)id);
 	return CALL_ANSWERED;
+}
+
+/* ---- for the status ---- */
+
+/* Numbers have gaps, where letters were redriven or purged. */
+void
+server_write_newest_letters(struct server *s, struct json *j)
+{
+	static const struct journal_dead_filter all;
+	struct journal_dead_page page = { .max = NEWEST_SCAN,
+					  .scan_limit = NEWEST_SCAN };
+	struct letters l = { 0 };
+	int64_t newest = 0;
+
+	pthread_mutex_lock(&s->read_lock);
+	if (journal_read_newest_letter(s->reader, &newest) == 0) {
+		page.after = newest > NEWEST_SCAN ? newest - NEWEST_SCAN : 0;
+		(void)journal_read_letters(s->reader, &all, &page, on_letter,
+					   &l);
+	}
+	pthread_mutex_unlock(&s->read_lock);
+	for (size_t i = l.count > NEWEST_SHOWN ? l.count - NEWEST_SHOWN : 0;
+	     i < l.count; i++) {
+		json_object_begin(j);
+		write_known(j, &l.at[i]);
+		json_object_end(j);
+	}
+	free(l.at);
 }

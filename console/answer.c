@@ -97,24 +97,44 @@ answer_status(struct answer *out, const struct console_source *source)
 	buf_addc(&out->body, '\n');
 }
 
+/* A list of the status, by itself. */
 static void
-answer_groups(struct answer *out, const struct console_source *source)
+write_list(struct answer *out, const struct console_source *source,
+	   const char *pointer)
 {
 	struct buf text CLEANUP(buf_fini) = { 0 };
 	struct cJSON *status CLEANUP(payload_free) = NULL;
-	const struct cJSON *groups;
+	const struct cJSON *list;
 	struct json j;
 
 	json_init(&j, &text);
 	source->status(source->arg, &j);
 	status = payload_parse(buf_span(&text), NULL);
-	groups = payload_at(status, "/bus/groups");
+	list = payload_at(status, pointer);
 	out->type = "application/json";
-	if (groups)
-		payload_write(groups, &out->body);
+	if (list)
+		payload_write(list, &out->body);
 	else
 		buf_adds(&out->body, "[]");
 	buf_addc(&out->body, '\n');
+}
+
+static void
+answer_groups(struct answer *out, const struct console_source *source)
+{
+	write_list(out, source, "/bus/groups");
+}
+
+static void
+answer_dlq(struct answer *out, const struct console_source *source)
+{
+	write_list(out, source, "/bus/dead_letters");
+}
+
+static void
+answer_jobs(struct answer *out, const struct console_source *source)
+{
+	write_list(out, source, "/bus/jobs");
 }
 
 static void
