@@ -27,6 +27,14 @@ void buf_add_u64(struct buf *b, uint64_t v);
 /* buf_reserve returns room for n more bytes at the end, NULL on failure;
  * the caller advances `len` by what it wrote. */
 char *buf_reserve(struct buf *b, size_t n);
+/* buf_room is buf_reserve, inline where there is room already. */
+static inline char *
+buf_room(struct buf *b, size_t n)
+{
+	if (UNLIKELY(b->failed || b->limit_bytes || n >= b->cap - b->len))
+		return buf_reserve(b, n);
+	return b->data + b->len;
+}
 /* Inline: most of JSON's structure is single characters. */
 static inline void
 buf_addc(struct buf *b, char c)

@@ -166,19 +166,23 @@ hidden_control(const unsigned char *p, unsigned len)
 	return 0;
 }
 
-/* Writes the character at p that needs care and returns its length. */
+/* Writes the character at p that needs care and returns its length. *exact is
+ * cleared for what json_is_utf8 does not accept. */
 static size_t
-put_careful(char **to, const char *p, const char *end)
+put_careful(char **to, const char *p, const char *end, bool *exact)
 {
 	const unsigned char *at = (const unsigned char *)p;
 	unsigned len, hidden;
 
 	if (at[0] < 0x80) {
+		if (at[0] == '\0')
+			*exact = false;
 		*to = put_escape(*to, at[0]);
 		return 1;
 	}
 	len = utf8_length(at, (size_t)(end - p));
 	if (len == 0) {
+		*exact = false;
 		memcpy(*to, "\xef\xbf\xbd", 3);
 		*to += 3;
 		return 1;
@@ -203,7 +207,8 @@ needs_care(unsigned char c)
  * beyond end) and returns the end of what it wrote. Words are copied whole
  * and counted afterwards: the room at `to` allows for it. */
 static char *
-escape_piece(char *to, const char **from, const char *stop, const char *end)
+escape_piece(char *to, const char **from, const char *stop, const char *end,
+	     bool *exact)
 {
 	const char *p = *from;
 
@@ -224,7 +229,7 @@ escape_piece(char *to, const char **from, const char *stop, const char *end)
 			continue;
 		}
 		do
-			p += put_careful(&to, p, end);
+			p += put_careful(&to, p, end, exact);
 		while (p < stop && needs_care((unsigned char)*p));
 	}
 	*from = p;
@@ -236,20 +241,21 @@ escape_piece(char *to, const char **from, const char *stop, const char *end)
 /* A buffer with a limit must not fail for room that is reserved but never
  * used, so its pieces are escaped aside first. */
 static const char *
-add_piece(struct buf *out, const char *p, size_t piece, const char *end)
+add_piece(struct buf *out, const char *p, size_t piece, const char *end,
+	  bool *exact)
 {
 	char aside[ROOM(PIECE_BYTES)];
 	char *to;
 
 	if (out->limit_bytes) {
-		to = escape_piece(aside, &p, p + piece, end);
+		to = escape_piece(aside, &p, p + piece, end, exact);
 		buf_add(out, aside, (size_t)(to - aside));
 		return p;
 	}
 	to = buf_reserve(out, ROOM(piece));
 	if (!to)
 		return end;
-	to = escape_piece(to, &p, p + piece, end);
+	to = escape_piece(to, &p, p + piece, end, exact);
 	out->len = (size_t)(to - out->data);
 	return p;
 }
@@ -298,23 +304,39 @@ add_quoted(struct buf *out, struct span plain)
 	out->len += plain.len + 2;
 }
 
-void
-escape_quoted(struct buf *out, struct span s)
+enum inexact { INEXACT_GOES_ON, INEXACT_STOPS };
+
+static bool
+quote(struct buf *out, struct span s, enum inexact what)
 {
 	const char *p = s.at, *end = s.len ? s.at + s.len : s.at;
+	bool exact = true;
 
 	if (is_plain(s)) {
 		add_quoted(out, s);
-		return;
+		return true;
 	}
 	buf_addc(out, '"');
-	while (p < end) {
+	while (p < end && (exact || what == INEXACT_GOES_ON)) {
 		size_t left = (size_t)(end - p);
 
 		p = add_piece(out, p, left < PIECE_BYTES ? left : PIECE_BYTES,
-			      end);
+			      end, &exact);
 	}
 	buf_addc(out, '"');
+	return exact;
+}
+
+void
+escape_quoted(struct buf *out, struct span s)
+{
+	(void)quote(out, s, INEXACT_GOES_ON);
+}
+
+bool
+escape_exact(struct buf *out, struct span s)
+{
+	return quote(out, s, INEXACT_STOPS);
 }
 
 /* Strides of plain text at once, then words; the rest one character a

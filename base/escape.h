@@ -8,5 +8,8 @@
 
 /* escape_quoted appends s as a JSON string, quotes included. */
 void escape_quoted(struct buf *out, struct span s);
+/* escape_exact is escape_quoted for what will read back as it was: false, and
+ * a part of it in out, when s is no UTF-8 or holds a NUL byte. */
+bool escape_exact(struct buf *out, struct span s);
 
 #endif

@@ -11,25 +11,10 @@
 
 #define DEPTH_MAX 31
 
-/* What goes before any value or key. */
-static void
-comma(struct json *j)
-{
-	uint32_t bit = UINT32_C(1) << j->depth;
-
-	if (j->after_key) {
-		j->after_key = false;
-		return;
-	}
-	if (j->has_item & bit)
-		buf_addc(j->out, ',');
-	j->has_item |= bit;
-}
-
 static void
 begin(struct json *j, char bracket)
 {
-	comma(j);
+	json_comma(j);
 	INVARIANT(j->depth < DEPTH_MAX);
 	j->depth++;
 	j->has_item &= ~(UINT32_C(1) << j->depth);
@@ -75,26 +60,9 @@ json_array_end(struct json *j)
 }
 
 void
-json_key_literal(struct json *j, struct span literal)
-{
-	char *to;
-
-	comma(j);
-	j->after_key = true;
-	to = buf_reserve(j->out, literal.len + 3);
-	if (!to)
-		return;
-	to[0] = '"';
-	memcpy(to + 1, literal.at, literal.len);
-	to[literal.len + 1] = '"';
-	to[literal.len + 2] = ':';
-	j->out->len += literal.len + 3;
-}
-
-void
 json_key_span(struct json *j, struct span name)
 {
-	comma(j);
+	json_comma(j);
 	j->after_key = true;
 	escape_quoted(j->out, name);
 	buf_addc(j->out, ':');
@@ -125,8 +93,23 @@ json_key_span_lower(struct json *j, struct span name)
 void
 json_span(struct json *j, struct span s)
 {
-	comma(j);
+	json_comma(j);
 	escape_quoted(j->out, s);
+}
+
+bool
+json_text_member(struct json *j, const char *literal, struct span text)
+{
+	struct json before = *j;
+	size_t len = j->out->len;
+
+	json_key(j, literal);
+	json_comma(j);
+	if (escape_exact(j->out, text) || j->out->failed)
+		return true;
+	*j = before;
+	j->out->len = len;
+	return false;
 }
 
 void
@@ -141,14 +124,14 @@ json_str(struct json *j, const char *s)
 void
 json_u64(struct json *j, uint64_t v)
 {
-	comma(j);
+	json_comma(j);
 	buf_add_u64(j->out, v);
 }
 
 void
 json_i64(struct json *j, int64_t v)
 {
-	comma(j);
+	json_comma(j);
 	if (v < 0)
 		buf_addc(j->out, '-');
 	buf_add_u64(j->out, v < 0 ? 0 - (uint64_t)v : (uint64_t)v);
@@ -167,7 +150,7 @@ json_double(struct json *j, double v)
 		json_none(j);
 		return;
 	}
-	comma(j);
+	json_comma(j);
 	snprintf(text, sizeof(text), "%.15g", v);
 	if (sscanf(text, "%lf", &back) != 1 || back < v || back > v)
 		snprintf(text, sizeof(text), "%.17g", v);
@@ -180,14 +163,14 @@ json_double(struct json *j, double v)
 void
 json_bool(struct json *j, bool v)
 {
-	comma(j);
+	json_comma(j);
 	buf_adds(j->out, v ? "true" : "false");
 }
 
 void
 json_none(struct json *j)
 {
-	comma(j);
+	json_comma(j);
 	buf_add(j->out, "null", 4);
 }
 
@@ -217,7 +200,7 @@ json_base64(struct json *j, struct span bytes)
 	const unsigned char *p = (const unsigned char *)bytes.at;
 	char *to;
 
-	comma(j);
+	json_comma(j);
 	to = buf_reserve(j->out, (bytes.len + 2) / 3 * 4 + 2);
 	if (!to)
 		return;
@@ -231,6 +214,6 @@ json_base64(struct json *j, struct span bytes)
 void
 json_raw(struct json *j, struct span json_text)
 {
-	comma(j);
+	json_comma(j);
 	buf_add(j->out, json_text.at, json_text.len);
 }

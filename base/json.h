@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/buf.h"
 #include "base/span.h"
@@ -23,13 +24,38 @@ void json_object_begin(struct json *j);
 void json_object_end(struct json *j);
 void json_array_begin(struct json *j);
 void json_array_end(struct json *j);
-/* json_key writes a member name that needs no escaping (a literal). */
-void json_key_literal(struct json *j, struct span literal);
-/* Inline, so that a literal's length is known when compiling. */
+/* json_comma is what goes before any value or key; the writers call it. */
+static inline void
+json_comma(struct json *j)
+{
+	uint32_t bit = UINT32_C(1) << j->depth;
+
+	if (j->after_key) {
+		j->after_key = false;
+		return;
+	}
+	if (j->has_item & bit)
+		buf_addc(j->out, ',');
+	j->has_item |= bit;
+}
+/* json_key writes a member name that needs no escaping (a literal). Inline,
+ * so that its length is known when compiling. */
 static inline void
 json_key(struct json *j, const char *literal)
 {
-	json_key_literal(j, span_of(literal));
+	size_t n = strlen(literal);
+	char *to;
+
+	json_comma(j);
+	j->after_key = true;
+	to = buf_room(j->out, n + 3);
+	if (!to)
+		return;
+	to[0] = '"';
+	memcpy(to + 1, literal, n);
+	to[n + 1] = '"';
+	to[n + 2] = ':';
+	j->out->len += n + 3;
 }
 /* json_key_span escapes, and folds ASCII to lower case when lower is set. */
 void json_key_span(struct json *j, struct span name);
@@ -49,8 +75,10 @@ void json_base64(struct json *j, struct span bytes);
 /* json_raw copies text that is JSON already. */
 void json_raw(struct json *j, struct span json_text);
 
-/* json_is_utf8 is true when s is valid UTF-8 without NUL bytes, so that
- * json_span keeps it exactly. */
+/* json_text_member writes the member and returns true when text is valid UTF-8
+ * without NUL bytes, so that it is kept exactly; else it writes nothing. */
+bool json_text_member(struct json *j, const char *literal, struct span text);
+/* json_is_utf8 is that question alone. */
 bool json_is_utf8(struct span s);
 
 #endif

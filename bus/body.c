@@ -180,13 +180,10 @@ write_bytes(struct json *j, struct span bytes, bool truncated)
 {
 	struct span text = truncated ? drop_cut_character(bytes) : bytes;
 
-	if (json_is_utf8(text)) {
-		json_key(j, "body");
-		json_span(j, text);
-	} else {
-		json_key(j, "body_base64");
-		json_base64(j, bytes);
-	}
+	if (json_text_member(j, "body", text))
+		return;
+	json_key(j, "body_base64");
+	json_base64(j, bytes);
 }
 
 static void

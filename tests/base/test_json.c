@@ -88,6 +88,30 @@ static const struct {
 	CASE("\xe2\x82\"", "\"" BAD BAD "\\\"\"", false),
 };
 
+/* As a member between two others: kept as it is, or no trace of it. */
+static void
+check_member(struct span s, bool exact)
+{
+	struct buf text = { 0 }, expected = { 0 };
+	struct json js;
+
+	buf_adds(&expected, "{\"a\":1");
+	if (exact)
+		buf_printf(&expected, ",\"t\":%s", quoted(s.at, s.len));
+	buf_adds(&expected, ",\"b\":2}");
+	json_init(&js, &text);
+	json_object_begin(&js);
+	json_key(&js, "a");
+	json_u64(&js, 1);
+	ck_assert_int_eq(json_text_member(&js, "t", s), exact);
+	json_key(&js, "b");
+	json_u64(&js, 2);
+	json_object_end(&js);
+	ck_assert_str_eq(buf_str(&text), buf_str(&expected));
+	buf_fini(&text);
+	buf_fini(&expected);
+}
+
 START_TEST(writes_strings)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
@@ -95,6 +119,7 @@ START_TEST(writes_strings)
 
 		ck_assert_str_eq(quoted(s.at, s.len), strings[i].expected);
 		ck_assert_msg(json_is_utf8(s) == strings[i].utf8, "row %zu", i);
+		check_member(s, strings[i].utf8);
 	}
 }
 END_TEST
@@ -121,6 +146,8 @@ START_TEST(writes_strings_anywhere)
 			ck_assert_str_eq(quoted(text, total), expected);
 			ck_assert(json_is_utf8((struct span){ text, total }) ==
 				  strings[i].utf8);
+			check_member((struct span){ text, total },
+				     strings[i].utf8);
 		}
 	}
 }
