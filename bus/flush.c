@@ -202,6 +202,19 @@ flush_reap(struct groups *g, struct group *p)
 	return true;
 }
 
+/* Events up to this mark may have been given when a crash comes; the mark
+ * runs ahead so that it need not be saved for each. */
+static void
+mark_given(struct group *p)
+{
+	if (p->closing)
+		p->given = p->read;
+	else if (group_given_is_short(p))
+		p->given = p->read + GROUP_GIVEN_AHEAD;
+	if (p->given < p->doubtful)
+		p->given = p->doubtful;
+}
+
 static void
 write_config(const struct group *p, struct buf *out)
 {
@@ -209,6 +222,11 @@ write_config(const struct group *p, struct buf *out)
 
 	json_init(&j, out);
 	groups_settings_write(&j, &p->settings);
+	/* A member more, before the brace. */
+	if (out->failed || out->len == 0)
+		return;
+	out->len--;
+	buf_printf(out, ",\"given\":%lld}", (long long)p->given);
 }
 
 /* The item is urgent because the journal reports a lost item that is not
@@ -230,6 +248,7 @@ flush_start(struct groups *g, struct group *p)
 	f->paused = p->paused;
 	f->version = p->version;
 	f->remove = p->dying;
+	mark_given(p);
 	write_config(p, &f->config);
 	f->changes = p->changes;
 	p->changes = (struct changes){ 0 };
@@ -244,7 +263,8 @@ is_unsaved(const struct group *p)
 {
 	if (p->dying)
 		return !p->removed;
-	return p->changes.count > 0 || p->saved_cursor != cursor_of(p);
+	return p->changes.count > 0 || p->saved_cursor != cursor_of(p) ||
+	       group_given_is_short(p);
 }
 
 uint64_t
@@ -294,7 +314,11 @@ void
 group_flush_last(struct groups *g, struct group *p)
 {
 	group_flush_settle(g, p);
-	if (is_unsaved(p))
+	p->closing = true;
+	for (size_t i = 0; i < p->count; i++)
+		if (p->at[i].state == ENTRY_LEASED)
+			entry_keep(g, p, &p->at[i]);
+	if (is_unsaved(p) || p->given != p->read)
 		flush_start(g, p);
 	flush_wait(g, p);
 	if (p->flush)

@@ -143,6 +143,14 @@ consumer_seen(struct groups *g, struct group *p, const struct groups_who *who)
 	return c;
 }
 
+struct consumer *
+consumer_restore(struct groups *g, struct group *p, const char *name)
+{
+	const struct groups_who who = { p->name, name, GROUP_SESSION_NONE };
+
+	return consumer_seen(g, p, &who);
+}
+
 static bool
 is_forgettable(const struct groups *g, const struct consumer *c)
 {

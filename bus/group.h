@@ -9,6 +9,7 @@
 
 #define GROUPS_REQUEST_SIZE 129
 #define GROUPS_CONSUMER_SIZE 129
+#define GROUP_SESSION_NONE UINT32_MAX	/* not connected since the start */
 #define GROUPS_MAX 1000
 #define GROUP_CONSUMERS_MAX 1000
 #define GROUP_KEY_BUCKETS 256
@@ -17,6 +18,9 @@
 #define GROUP_NO_MEMORY_MS 1000	/* a dead letter waits for memory */
 #define GROUP_REASON_GONE "the consumer went away"
 #define GROUP_REASON_LATE "the lease ran out"
+#define GROUP_REASON_STOPPED "matapalo stopped"
+#define GROUP_GIVEN_AHEAD 1024	/* beyond what is read */
+#define GROUP_GIVEN_LEAST 512	/* ... then it is saved again */
 #define GROUP_GRACE_MS 1000	/* a lost consumer may come back */
 
 /* READY: may be given. LEASED: a consumer holds it until `due`. WAITING: has
@@ -52,6 +56,7 @@ struct entry {
 	unsigned attempts;
 	enum journal_origin origin;
 	bool saved;		/* has a row of its own: cursor may pass */
+	bool again;		/* was given before */
 	bool suspect;		/* its consumer was lost: it goes alone */
 	uint64_t due;
 	uint64_t batch;
@@ -98,8 +103,12 @@ struct group {
 	int64_t saved_cursor;	/* on disk; -1: the group must be written */
 	uint64_t flush_at;	/* GROUPS_NEVER: nothing to save */
 	struct flush *flush;	/* under way, or NULL */
+	/* Up to here events may have been given by an earlier process, or
+	 * before a seek; and the same as the disk has it of this one. */
+	int64_t doubtful, given;
 	int64_t disk_cursor;	/* the last that was committed */
 	uint64_t version, saved_version;	/* of what an operator set */
+	bool closing;
 	bool dying;		/* deleted ... */
 	bool removed;		/* ... and off the disk */
 	double tokens;		/* of settings.rate; rate.c */
@@ -132,6 +141,14 @@ struct consumer *consumer_find(struct group *p, const char *name);
 struct consumer *consumer_seen(struct groups *g, struct group *p,
 			       const struct groups_who *who);
 void consumers_sweep(struct groups *g, struct group *p);
+static inline bool
+group_given_is_short(const struct group *p)
+{
+	return p->read + GROUP_GIVEN_LEAST > p->given;
+}
+/* consumer_restore: one of an earlier process, that may come back. */
+struct consumer *consumer_restore(struct groups *g, struct group *p,
+				  const char *name);
 struct entry *entry_find(struct group *p, int64_t sequence);
 /* entry_any: settled ones, too. */
 struct entry *entry_any(struct group *p, int64_t sequence);
@@ -163,6 +180,10 @@ bool entry_is_free(const struct groups *g, const struct entry *e,
 		   const struct consumer *c);
 void entry_lease(struct groups *g, struct group *p, struct entry *e,
 		 struct consumer *c);
+/* entry_keep saves a lease that outlives this process; entry_regain takes it
+ * up in the next. */
+void entry_keep(struct groups *g, struct group *p, struct entry *e);
+void entry_regain(struct group *p, struct entry *e, struct consumer *c);
 void entry_settle(struct groups *g, struct group *p, struct entry *e);
 void entry_fail(struct groups *g, struct group *p, struct entry *e,
 		unsigned delay_ms, const char *reason);

@@ -111,12 +111,13 @@ MUST_CHECK int groups_ensure(struct groups *g, const char *name,
 struct groups_delivery {
 	unsigned attempt;	/* 1 for the first */
 	enum journal_origin origin;
+	bool again;		/* it was given before, or may have been */
 };
 /* The consumer may have seen the event before. */
 static inline bool
 groups_is_redelivery(const struct groups_delivery *d)
 {
-	return d->attempt > 1 || d->origin != JOURNAL_FROM_LOG;
+	return d->attempt > 1 || d->again || d->origin != JOURNAL_FROM_LOG;
 }
 
 /* groups_take leases up to max events to the consumer. emit gets each (lent

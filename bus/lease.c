@@ -153,6 +153,49 @@ entry_hand_back(struct groups *g, struct group *p, struct entry *e)
 	e->state = ENTRY_READY;
 }
 
+/* A consumer without a name of its own cannot come back. */
+static bool
+has_name(const struct consumer *c)
+{
+	return strncmp(c->name, "connection-", 11) != 0 &&
+	       strncmp(c->name, "local-", 6) != 0;
+}
+
+void
+entry_keep(struct groups *g, struct group *p, struct entry *e)
+{
+	bool named = has_name(e->owner);
+	struct change c = change_of(e, CHANGE_RETRY, named
+					     ? GROUP_REASON_STOPPED
+					     : GROUP_REASON_GONE);
+	uint64_t left_ms = e->due > g->now.mono_ms ? e->due - g->now.mono_ms
+						   : 0;
+
+	if (e->owner->session == 0)	/* of this process: gone with it */
+		return;
+	if (!named && left_ms > GROUP_GRACE_MS)
+		left_ms = GROUP_GRACE_MS;
+	c.not_before_us = g->now.wall_us + (int64_t)left_ms * 1000;
+	if (!group_change(g, p, &c))
+		return;
+	p->retrying += !e->saved;
+	e->saved = true;
+}
+
+void
+entry_regain(struct group *p, struct entry *e, struct consumer *c)
+{
+	INVARIANT(e->state == ENTRY_WAITING);
+	e->state = ENTRY_LEASED;
+	e->owner = c;
+	c->holding++;
+	p->in_flight++;
+	if (!e->key)
+		return;
+	e->key->owner = c;
+	e->key->in_flight++;
+}
+
 /* ---- answers ---- */
 
 static void

@@ -24,12 +24,16 @@ on_group(void *arg, const struct journal_group *row)
 			  p ? err.text : "no memory");
 		s->failed = true;
 	}
+	if (p)
+		p->given = payload_int(payload_member(config, "given"),
+				       row->cursor);
 	payload_free(&config);
 	if (!p)
 		return;
 	p->paused = row->paused;
 	p->read = p->saved_cursor = p->disk_cursor = row->cursor;
 	p->saved_version = p->version;
+	p->doubtful = p->given;
 }
 
 /* The wall clock may have been set back: never longer than from the last
@@ -62,7 +66,10 @@ on_retry(void *arg, const struct journal_retry *row)
 	e->origin = row->origin;
 	e->suspect = strcmp(row->reason, GROUP_REASON_GONE) == 0 ||
 		     strcmp(row->reason, GROUP_REASON_LATE) == 0;
+	e->again = true;
 	e->saved = true;
+	if (strcmp(row->reason, GROUP_REASON_STOPPED) == 0)
+		e->owner = consumer_restore(s->g, s->p, row->consumer);
 	e->due = due_of(s->g, row);
 	e->first_us = row->first_us;
 	e->last_us = row->last_us;
@@ -105,9 +112,16 @@ load_entries(struct groups *g, struct group *p)
 {
 	for (size_t i = 0; i < p->count; i++) {
 		struct entry *e = &p->at[i];
+		struct consumer *holder = e->owner;
 
-		if (e->state == ENTRY_SETTLED || entry_load(g, p, e) == 0)
+		e->owner = NULL;
+		if (e->state == ENTRY_SETTLED)
 			continue;
+		if (entry_load(g, p, e) == 0) {
+			if (holder)
+				entry_regain(p, e, holder);
+			continue;
+		}
 		log_warn("bus.event-gone", "group %s: event %lld waits to be "
 			 "tried again but cannot be read any more", p->name,
 			 (long long)e->sequence);

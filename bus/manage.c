@@ -38,6 +38,8 @@ seek(struct groups *g, struct group *p, const struct groups_place *to)
 	if (group_place(g, to, &after) < 0)
 		return GROUPS_FAILED;
 	group_clear(p);
+	if (was > p->doubtful)
+		p->doubtful = was;
 	p->read = after;
 	if (group_skip_dead(g, p) < 0 || skip_unsaved_dead(p) < 0)
 		log_warn("bus.group-seek", "group %s: dead letters cannot be "

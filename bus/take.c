@@ -36,7 +36,9 @@ has_enough(const struct taking *t)
 static bool
 emit(struct taking *t, const struct entry *e, const struct journal_row *row)
 {
-	const struct groups_delivery d = { e->attempts, e->origin };
+	const struct groups_delivery d = {
+		e->attempts, e->origin,
+		e->again || e->sequence <= t->p->doubtful };
 
 	return t->emit(t->arg, row, &d);
 }
@@ -64,6 +66,7 @@ hand_out(struct taking *t, struct entry *e, const struct journal_row *row)
 	group_delivered(t->p);
 	if (!emit(t, e, row))
 		t->stopped = true;
+	e->again = true;
 }
 
 /* ---- from the list ---- */
@@ -170,6 +173,8 @@ take_new(struct taking *t)
 	if (scanned > p->read)
 		group_dirty(t->g, p, GROUP_SKIP_MS);
 	p->read = scanned;
+	if (group_given_is_short(p))
+		group_dirty(t->g, p, 0);
 	return true;
 }
 
