@@ -197,9 +197,11 @@ start_workers(struct run *r, struct error *err)
 {
 	unsigned i;
 
-	r->workers = calloc(r->worker_count, sizeof(*r->workers));
+	r->workers = aligned_alloc(_Alignof(struct worker),
+				   r->worker_count * sizeof(*r->workers));
 	if (!r->workers)
 		return error_set(err, "out of memory");
+	memset(r->workers, 0, r->worker_count * sizeof(*r->workers));
 	for (i = 0; i < r->worker_count; i++) {
 		r->workers_made++;
 		if (worker_init(&r->workers[i], &r->proxy, i, err))

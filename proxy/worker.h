@@ -55,8 +55,9 @@ struct proxy {
 
 #define WORKER_WAITING_SLOTS 1024u
 
+/* No two of them share a cache line: each writes in its own all the time. */
 struct worker {
-	struct proxy *proxy;
+	_Alignas(64) struct proxy *proxy;
 	unsigned index;
 	pthread_t thread;
 	bool started;
