@@ -155,6 +155,18 @@ after_failure(struct journal *j, struct batch *applied)
 	items_done(j, applied, JOURNAL_FAILED);
 }
 
+/* Never the same value twice: SQLite leaves a page as it is, and the disk
+ * alone, when a row is put that is there already. */
+static void
+probe(struct journal_tx *tx)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu",
+		 (unsigned long long)clock_mono_us());
+	journal_tx_state_put(tx, "journal", "probe", span_of(text));
+}
+
 /* One transaction of as much of todo as fits. With an empty todo it is the
  * probe after a failure: the gap event, or a value of our own. */
 static void
@@ -169,8 +181,7 @@ commit_some(struct journal *j, struct batch *todo)
 	if (tx_begin(&tx)) {
 		journal_gap_append(&j->gap, &tx);
 		if (!todo->first && !tx.writes)
-			journal_tx_state_put(&tx, "journal", "probe",
-					     SPAN_LITERAL("1"));
+			probe(&tx);
 		tx_apply_batch(&tx, todo, &applied);
 		tx_end(&tx);
 	}

@@ -208,6 +208,32 @@ START_TEST(a_full_disk_leaves_a_gap)
 }
 END_TEST
 
+/* A second outage: the attempts of the writer itself reach the disk again,
+ * although the first outage has left a row of theirs. */
+START_TEST(attempts_reach_the_disk)
+{
+	struct journal *j = fixture_open();
+	int64_t errors;
+	struct probe p;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		errors = counter_get(COUNTER_JOURNAL_ERRORS);
+		faulty_arm(FAULTY_WRITE_FULL, 1, MORE_FOR_EVER);
+		probe_init(&p, "a.v1");
+		ck_assert_int_eq(probe_run(j, &p), JOURNAL_FAILED);
+		while (counter_get(COUNTER_JOURNAL_ERRORS) < errors + 3) {
+			ck_assert(!journal_is_writable(j));
+			usleep(1000);
+		}
+		faulty_disarm();
+		while (!journal_is_writable(j))
+			usleep(1000);
+	}
+	journal_close(&j);
+}
+END_TEST
+
 TCase *
 case_faults(void)
 {
@@ -220,5 +246,6 @@ case_faults(void)
 			    FAULTY_KINDS);
 	tcase_add_loop_test(t, opening_fails_cleanly, 0, FAULTY_KINDS);
 	tcase_add_test(t, a_full_disk_leaves_a_gap);
+	tcase_add_test(t, attempts_reach_the_disk);
 	return t;
 }
