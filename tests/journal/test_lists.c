@@ -194,6 +194,49 @@ START_TEST(dead_letters)
 END_TEST
 
 static int
+retries_many(struct journal_tx *tx)
+{
+	struct journal_retry r = { .group = "g", .sequence = 1,
+				   .consumer = "c", .reason = "again" };
+
+	for (r.attempts = 1; r.attempts <= 25; r.attempts++)
+		journal_tx_retry_put(tx, &r);
+	return 0;
+}
+
+static void
+attempt_line(void *arg, const struct journal_attempt *a)
+{
+	add_line(arg, "%u %s;", a->attempt, a->consumer);
+}
+
+static int
+retry_settled(struct journal_tx *tx)
+{
+	journal_tx_retry_delete(tx, "g", 1);
+	return 0;
+}
+
+START_TEST(history_is_bounded_and_ends)
+{
+	struct journal *j = fixture_open();
+	struct journal_reader *r = fixture_reader();
+	struct lines l = {0}, left = {0};
+
+	write_with(j, retries_many);
+	ck_assert_int_eq(journal_read_attempts(r, "g", 1, attempt_line, &l),
+			 0);
+	ck_assert_msg(strncmp(l.text, "6 c;7 c;", 8) == 0, "%s", l.text);
+	ck_assert_str_eq(sql_text("SELECT count(*) FROM attempts"), "20");
+	write_with(j, retry_settled);
+	journal_read_attempts(r, "g", 1, attempt_line, &left);
+	ck_assert_str_eq(left.text, "");
+	journal_reader_close(&r);
+	journal_close(&j);
+}
+END_TEST
+
+static int
 state_put(struct journal_tx *tx)
 {
 	journal_tx_state_put(tx, "s", "b", SPAN_LITERAL("old"));
@@ -272,6 +315,7 @@ case_lists(void)
 	tcase_add_test(t, groups);
 	tcase_add_test(t, retries);
 	tcase_add_test(t, dead_letters);
+	tcase_add_test(t, history_is_bounded_and_ends);
 	tcase_add_test(t, state);
 	tcase_add_test(t, open_exchanges_are_found_after_a_restart);
 	return t;
