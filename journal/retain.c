@@ -22,7 +22,7 @@
 #define STEP_US 1000
 #define STEP_US_MOST 10000
 #define STEP_ROWS_LEAST 64
-#define REST_FACTOR 4		/* of a step's time, when all is quiet */
+#define REST_FACTOR 4		/* of a step's time; 1 when over the limit */
 #define LOOK_US 1000000u	/* nothing to delete: look again */
 #define SWEEP_US 600000000u	/* begin anew with what was held back */
 #define WARN_US 300000000u
@@ -381,7 +381,7 @@ step(struct journal *j, uint64_t now)
 	r->seen.held_by[0] = '\0';
 	step_run(j, &st, now);
 	end = clock_mono_us();
-	r->due_us = end + REST_FACTOR * (end - now);
+	r->due_us = end + (end - now) * (is_over(j) ? 1 : REST_FACTOR);
 	if (st.ended)
 		sweep_ended(j, &st, end);
 }

@@ -65,5 +65,6 @@ TCase *case_faults(void);
 TCase *case_retain(void);
 TCase *case_verify(void);
 TCase *case_versions(void);
+TCase *case_recovery(void);
 
 #endif

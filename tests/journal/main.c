@@ -25,6 +25,7 @@ main(void)
 	suite_add_tcase(s, case_retain());
 	suite_add_tcase(s, case_verify());
 	suite_add_tcase(s, case_versions());
+	suite_add_tcase(s, case_recovery());
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

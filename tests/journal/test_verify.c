@@ -421,6 +421,7 @@ START_TEST(a_damaged_mark_is_no_mark)
 	f = slurp(".lock");
 	f.at[40] = '7';
 	spill(".lock", &f);
+	free(f.at);
 	ck_assert(verify(JOURNAL_VERIFY_ALL));
 	ck_assert_int_eq(got.report.mark, 0);
 	j = fixture_open();
