@@ -72,7 +72,7 @@ add_time(struct json *j, const char *key, const char *option,
 	if (!text)
 		return 0;
 	if (value_time(text, &us, err))
-		return error_context(err, option);
+		return error_context(err, "%s", option);
 	add_text(j, key, clock_rfc3339(us, rfc3339));
 	return 0;
 }
