@@ -173,6 +173,7 @@ pump_main(void *arg)
 		uint64_t served = GROUPS_NEVER;
 
 		next = job < next ? job : next;
+		taken_back_trim(b);
 		if (b->server)
 			served = server_serve(b->server);
 		pump_wait(b, next < served ? next : served, &n);
@@ -193,6 +194,7 @@ init_locks(struct bus *b)
 
 	pthread_mutex_init(&b->bell, NULL);
 	pthread_mutex_init(&b->redact_lock, NULL);
+	pthread_mutex_init(&b->taken_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&b->rung, &attr);
@@ -210,7 +212,7 @@ open_parts(struct bus *b, const struct bus_options *o, struct error *err)
 	b->commands = commands_new();
 	if (!b->commands)
 		return error_set(err, "no memory for the bus");
-	if (recover_taken_back(b, err) < 0 ||
+	if (taken_back_recover(b, err) < 0 ||
 	    recover_open_exchanges(b, err) < 0)
 		return -1;
 	b->groups = groups_open(&env, err);
@@ -321,6 +323,8 @@ bus_close(struct bus **bp)
 	commands_free(&b->commands);
 	bus_set_redact(b, NULL);
 	pthread_cond_destroy(&b->rung);
+	taken_back_close(b);
+	pthread_mutex_destroy(&b->taken_lock);
 	pthread_mutex_destroy(&b->redact_lock);
 	pthread_mutex_destroy(&b->bell);
 	MAGIC_CLEAR(b);

@@ -3,7 +3,8 @@
  *
  * What nobody waits for any more is remembered for a while (late replies, a
  * second look at whether it was given), oldest out first; what was taken back
- * is remembered for good, because it must never be given. */
+ * is remembered until no group can come to it, because it must not be
+ * given. */
 #include "bus/commands.h"
 
 #include <pthread.h>
@@ -217,6 +218,20 @@ commands_take_back(struct commands *c, const struct id *id)
 		taken = m->taken_back = true;
 	pthread_mutex_unlock(&c->lock);
 	return taken;
+}
+
+void
+commands_release(struct commands *c, const struct id *id)
+{
+	struct command *m;
+
+	pthread_mutex_lock(&c->lock);
+	m = *place(c, id);
+	if (m && m->taken_back) {
+		m->taken_back = false;
+		remember(c, m);
+	}
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* Requests, exchanges and replies carry the same correlation. */

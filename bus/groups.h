@@ -181,9 +181,6 @@ enum groups_result groups_delete(struct groups *g, const char *name,
 /* groups_version: of what was changed last; 0 for no such group. */
 uint64_t groups_version(struct groups *g, const char *name);
 bool groups_is_saved(struct groups *g, const char *name, uint64_t version);
-/* groups_lowest_cursor: everything up to here is settled in every group, on
- * disk. */
-int64_t groups_lowest_cursor(struct groups *g);
 
 /* groups_tick ends leases that ran out and saves what changed. Returns when
  * (monotonic ms) it wants to be called again. */

@@ -25,6 +25,9 @@ struct bus {
 	struct commands *commands;
 	struct jobs *jobs;
 	struct server *server;
+	pthread_mutex_t taken_lock;	/* of the two below */
+	struct taken_back *taken;	/* marks on disk */
+	uint64_t taken_look_at;
 	pthread_t pump;
 	bool pump_runs;
 	unsigned subscribers;		/* names of consumers in this process */
@@ -84,8 +87,15 @@ void publication_post(struct bus *b, struct publication *p);
 
 /* recover_open_exchanges writes one `unknown` event for each and waits. */
 MUST_CHECK int recover_open_exchanges(struct bus *b, struct error *err);
-/* recover_taken_back tells the commands what an earlier process took back. */
-MUST_CHECK int recover_taken_back(struct bus *b, struct error *err);
+
+/* ---- taken_back.c ---- */
+
+/* taken_back_recover tells the commands what an earlier process took back. */
+MUST_CHECK int taken_back_recover(struct bus *b, struct error *err);
+/* taken_back_trim forgets the marks of commands that are out of the log; the
+ * pump calls it often, it looks seldom. */
+void taken_back_trim(struct bus *b);
+void taken_back_close(struct bus *b);
 /* The durable mark of a command that was taken back; post gives it to the
  * journal, which frees it. */
 struct taken_back;

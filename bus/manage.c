@@ -171,17 +171,3 @@ groups_is_saved(struct groups *g, const char *name, uint64_t version)
 	pthread_mutex_unlock(&g->lock);
 	return saved;
 }
-
-int64_t
-groups_lowest_cursor(struct groups *g)
-{
-	int64_t lowest;
-
-	pthread_mutex_lock(&g->lock);
-	lowest = journal_last_sequence(g->env.journal);
-	for (const struct group *p = g->first; p; p = p->next)
-		if (p->disk_cursor < lowest)
-			lowest = p->disk_cursor;
-	pthread_mutex_unlock(&g->lock);
-	return lowest;
-}

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* After a crash: every opened exchange gets its one terminal event, and what
- * was taken back stays so. */
+/* After a crash: every opened exchange gets its one terminal event. */
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "bus/internal.h"
 #include "payload/payload.h"
-
-#define TAKEN_BACK "bus.taken-back"
 
 struct orphan {
 	int64_t sequence;
@@ -206,95 +203,4 @@ recover_open_exchanges(struct bus *b, struct error *err)
 	pthread_mutex_destroy(&r.lock);
 	free(r.orphans);
 	return rc;
-}
-
-/* ---- taken back ---- */
-
-static void
-on_taken_back(void *arg, const char *key, struct span value)
-{
-	struct bus *b = arg;
-	struct id id;
-
-	(void)value;
-	if (id_parse(key, strlen(key), &id) == 0)
-		(void)commands_take_back(b->commands, &id);
-}
-
-int
-recover_taken_back(struct bus *b, struct error *err)
-{
-	struct journal_reader *r;
-	int rc;
-
-	r = journal_reader_open(journal_path(b->journal), err);
-	if (!r)
-		return -1;
-	rc = journal_read_state(r, TAKEN_BACK, on_taken_back, b);
-	journal_reader_close(&r);
-	if (rc < 0)
-		return error_set(err, "%s: the commands that were taken back "
-				 "cannot be read", journal_path(b->journal));
-	return 0;
-}
-
-struct taken_back {
-	struct journal_item item;
-	char key[ID_TEXT_SIZE];
-	void (*done)(void *arg, enum journal_status status);
-	void *arg;
-};
-
-static int
-taken_back_apply(struct journal_item *item, struct journal_tx *tx)
-{
-	struct taken_back *t = (struct taken_back *)item;
-
-	journal_tx_state_put(tx, TAKEN_BACK, t->key, SPAN_LITERAL("1"));
-	return 0;
-}
-
-static void
-taken_back_done(struct journal_item *item, enum journal_status status)
-{
-	struct taken_back *t = (struct taken_back *)item;
-
-	if (status != JOURNAL_COMMITTED)
-		log_error("bus.taken-back", "command of exchange %s was taken "
-			  "back, but that could not be saved: it must not be "
-			  "given after a restart", t->key);
-	if (t->done)
-		t->done(t->arg, status);
-	free(t);
-}
-
-struct taken_back *
-taken_back_new(const struct id *id,
-	       void (*done)(void *arg, enum journal_status status), void *arg)
-{
-	static const struct journal_item_ops ops = {
-		.apply = taken_back_apply, .done = taken_back_done };
-	struct taken_back *t = calloc(1, sizeof(*t));
-
-	if (!t)
-		return NULL;
-	t->item.ops = &ops;
-	t->item.urgent = true;
-	t->done = done;
-	t->arg = arg;
-	id_text(id, t->key);
-	return t;
-}
-
-void
-taken_back_post(struct bus *b, struct taken_back *t)
-{
-	journal_post(b->journal, &t->item);
-}
-
-void
-taken_back_free(struct taken_back **t)
-{
-	free(*t);
-	*t = NULL;
 }

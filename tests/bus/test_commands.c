@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "bus/internal.h"
 #include "tests/bus/live.h"
 
 struct delivery {
@@ -197,6 +198,78 @@ START_TEST(command_taken_back_is_never_given)
 }
 END_TEST
 
+static void
+count_mark(void *arg, const char *key, struct span value)
+{
+	size_t *n = arg;
+
+	(void)key;
+	(void)value;
+	++*n;
+}
+
+static size_t
+marks(void)
+{
+	struct journal_reader *r = journal_reader_open(live_fixture.path, NULL);
+	size_t n = 0;
+
+	ck_assert_ptr_nonnull(r);
+	ck_assert_int_eq(journal_read_state(r, "bus.taken-back", count_mark,
+					    &n), 0);
+	journal_reader_close(&r);
+	return n;
+}
+
+static bool
+no_mark_is_left(void *arg)
+{
+	say(arg, "{\"op\":\"hello\"}");
+	bus_after_settle(live_bus, GROUPS_UNBLOCKED);	/* a turn */
+	return marks() == 0;
+}
+
+/* Not while the command is in the log, whoever is past it: a group that is
+ * made later would get it. */
+START_TEST(mark_goes_with_the_command)
+{
+	const struct journal_options o = { .path = live_fixture.path,
+					   .retention = { .age_us = 1 } };
+	struct bus_client *c = connect_to(live_ipc);
+	struct id id = id_make();
+	char hex[ID_TEXT_SIZE];
+
+	ck_assert(bus_take_back(live_bus, &id, NULL, NULL));
+	fixture_append(&live_fixture, "a.v1", "", NULL, id_text(&id, hex));
+	say(c, "{\"op\":\"fetch\",\"group\":\"g\"}");
+	fixture_append(&live_fixture, "a.v1", "", NULL, NULL);
+	bus_client_close(&c);
+	live_restart();
+	c = connect_to(live_ipc);
+	ck_assert_int_eq(ask_number(c, "{\"op\":\"fetch\",\"group\":\"h\"}",
+				    "/events/0/sequence"), 2);
+	ck_assert_uint_eq(marks(), 1);
+	say(c, "{\"op\":\"group_delete\",\"group\":\"h\","
+	       "\"force\":true}");
+	bus_client_close(&c);
+	bus_close(&live_bus);
+	journal_close(&live_fixture.journal);
+	live_fixture.journal = journal_open(&o, NULL);
+	ck_assert_ptr_nonnull(live_fixture.journal);
+	live_start();
+	c = connect_to(live_ipc);
+	/* What was in the log at the start has to go, and the next stays. */
+	fixture_append(&live_fixture, "a.v1", "", NULL, NULL);
+	ck_assert_int_eq(ask_number(c, "{\"op\":\"fetch\",\"group\":\"g\","
+				    "\"consumer\":\"c\",\"max\":1}",
+				    "/events/0/sequence"), 2);
+	say(c, "{\"op\":\"ack\",\"group\":\"g\",\"consumer\":\"c\","
+	       "\"sequence\":2}");
+	fixture_await(no_mark_is_left, c, "end of the mark");
+	bus_client_close(&c);
+}
+END_TEST
+
 /* ---- after a crash ---- */
 
 struct opening {
@@ -304,6 +377,7 @@ suite(void)
 	tcase_add_test(t, late_reply_is_recorded_as_late);
 	tcase_add_test(t, reply_to_a_shadow_command);
 	tcase_add_test(t, command_taken_back_is_never_given);
+	tcase_add_test(t, mark_goes_with_the_command);
 	tcase_add_test(t, recovery_closes_each_open_exchange_once);
 	tcase_add_test(t, ipc_file_of_a_killed_process);
 	suite_add_tcase(s, t);
