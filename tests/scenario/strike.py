@@ -20,7 +20,7 @@ ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 class Strike:
     def __init__(self, case):
         path = case.path(case.unique("strike"))
-        size = 4 * (6 + len(POINTS))
+        size = 4 * (8 + len(POINTS))
         with open(path, "wb") as f:
             f.write(bytes(size))
         self.file = open(path, "r+b")
@@ -52,3 +52,8 @@ class Strike:
 
     def passed(self, point):
         return self._get(6 + POINTS.index(point))
+
+    def clock(self, jump=0, frozen_at=0):
+        """Moves the wall clock by seconds, or lets it stand still."""
+        self._put(6 + len(POINTS), jump)
+        self._put(7 + len(POINTS), frozen_at)

@@ -2,7 +2,9 @@
 /* Preloaded into a process, it strikes at a named point: kills the process,
  * or lets the call fail. A test says where through the file named by
  * STRIKE_FILE: 32-bit numbers {point, action, errno, countdown, more, struck}
- * and then how often each point was passed. Points are in strike.py. */
+ * and then how often each point was passed. Points are in strike.py. And it
+ * moves the wall clock: the last two are seconds to add and whether time
+ * stands still. The monotonic clock is left alone, as in life. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 enum point {
@@ -43,6 +47,7 @@ enum file { OTHER, DB, LOG, RULES_FILE };
 struct shared {
 	_Atomic int32_t point, action, number, countdown, more, struck;
 	_Atomic int32_t passed[POINTS];
+	_Atomic int32_t jump, frozen_at;
 };
 
 #define FDS 65536
@@ -265,6 +270,22 @@ int
 rename(const char *from, const char *to)
 {
 	return fails(RENAME) ? -1 : REAL(rename)(from, to);
+}
+
+/* ---- the wall clock ---- */
+
+int
+clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int rc = (int)syscall(SYS_clock_gettime, clock, ts);
+	int32_t frozen = shared ? atomic_load(&shared->frozen_at) : 0;
+
+	if (rc || !shared || clock != CLOCK_REALTIME)
+		return rc;
+	ts->tv_sec += atomic_load(&shared->jump);
+	if (frozen)
+		*ts = (struct timespec){ .tv_sec = frozen };
+	return 0;
 }
 
 /* ---- what only SQLite knows ---- */
