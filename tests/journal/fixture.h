@@ -62,6 +62,7 @@ TCase *case_queue(void);
 TCase *case_writer(void);
 TCase *case_crash(void);
 TCase *case_faults(void);
+TCase *case_flips(void);
 TCase *case_retain(void);
 TCase *case_verify(void);
 TCase *case_versions(void);

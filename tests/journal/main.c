@@ -22,6 +22,7 @@ main(void)
 	suite_add_tcase(s, case_writer());
 	suite_add_tcase(s, case_crash());
 	suite_add_tcase(s, case_faults());
+	suite_add_tcase(s, case_flips());
 	suite_add_tcase(s, case_retain());
 	suite_add_tcase(s, case_verify());
 	suite_add_tcase(s, case_versions());
