@@ -69,7 +69,7 @@ def others_are_refused(case, matapalo):
     case.equal(matapalo.metrics()[REFUSED] - before, len(bad), "counted")
     with Client(matapalo.port) as client:
         client.send(V1 + V1 + make_request("GET", "/echo"))
-        case.equal(client.read().status, 400, "one header only")
+        case.equal(client.read().status, 501, "one header only")
 
 
 def deadline(case, origin):
