@@ -219,7 +219,7 @@ open_parts(struct bus *b, const struct bus_options *o, struct error *err)
 	if (!b->groups || !(b->jobs = jobs_open(b, err)))
 		return -1;
 	if (o->urls && o->urls[0] &&
-	    !(b->server = server_open(b, o->urls, err)))
+	    !(b->server = server_open(b, o, err)))
 		return -1;
 	if (pthread_create(&b->pump, NULL, pump_main, b) != 0)
 		return error_set(err, "cannot start a thread for the bus");
@@ -331,6 +331,13 @@ bus_close(struct bus **bp)
 	free(b);
 }
 
+int
+bus_reload_tokens(struct bus *bus, struct error *err)
+{
+	MAGIC_CHECK(bus, BUS_MAGIC);
+	return bus->server ? server_reload_tokens(bus->server, err) : 0;
+}
+
 const char *
 bus_url(const struct bus *bus, size_t i)
 {
@@ -391,7 +398,7 @@ bus_status(struct bus *bus, struct json *out)
 		server_write_newest_letters(bus->server, out);
 	json_array_end(out);
 	json_key(out, "jobs");
-	jobs_write(bus->jobs, out);
+	jobs_write(bus->jobs, "", out);
 	json_key(out, "commands_waiting");
 	json_u64(out, commands_waiting(bus->commands));
 	json_object_end(out);

@@ -21,6 +21,9 @@ struct bus;
 struct bus_options {
 	const char *const *urls;	/* ipc://, tcp://; NULL-terminated */
 	const struct bus_source *source;
+	/* Who may do what, a file of tokens (bus/access.h); lent until
+	 * bus_close. NULL: whoever can connect may do everything. */
+	const char *tokens;
 };
 
 /* bus_open loads groups from the journal, writes `unknown` terminal events
@@ -29,6 +32,9 @@ struct bus_options {
 MUST_CHECK struct bus *bus_open(struct journal *j, const struct bus_options *o,
 				struct error *err);
 void bus_close(struct bus **bus);
+/* bus_reload_tokens reads the file of tokens again. Long polls whose token is
+ * not good any more end. -1 with err: the old tokens stay in force. */
+MUST_CHECK int bus_reload_tokens(struct bus *bus, struct error *err);
 /* bus_set_redact: what to replace in replies before they are stored, until
  * the next call. Copies; NULL for Authorization and cookies only. Any
  * thread. */

@@ -2,13 +2,16 @@
 /* The consumer's side of the bus: one request, one answer. */
 #include "bus/client.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "bus/patience.h"
 #include "payload/payload.h"
 
@@ -22,6 +25,7 @@
 struct bus_client {
 	nng_socket socket;
 	char *url;
+	char *token;	/* as a member of a request, with its comma; or NULL */
 };
 
 static int
@@ -85,6 +89,34 @@ bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
 	return c;
 }
 
+static void
+forget_token(struct bus_client *c)
+{
+	if (c->token)
+		explicit_bzero(c->token, strlen(c->token));
+	free(c->token);
+	c->token = NULL;
+}
+
+int
+bus_client_set_token(struct bus_client *c, const char *token,
+		     struct error *err)
+{
+	struct buf member = { 0 };
+	struct json j;
+
+	forget_token(c);
+	if (!token)
+		return 0;
+	json_init(&j, &member);
+	json_str(&j, token);
+	if (member.failed || asprintf(&c->token, "\"token\":%s,",
+				      buf_str(&member)) < 0)
+		c->token = NULL;
+	buf_fini(&member);
+	return c->token ? 0 : error_set(err, "no memory for a token");
+}
+
 void
 bus_client_close(struct bus_client **cp)
 {
@@ -94,8 +126,25 @@ bus_client_close(struct bus_client **cp)
 		return;
 	*cp = NULL;
 	(void)patience_close(c->socket);
+	forget_token(c);
 	free(c->url);
 	free(c);
+}
+
+/* Every request is an object that has a member; the token goes before it. */
+static int
+write_request(const struct bus_client *c, struct span request, nng_msg *m)
+{
+	int rc = 0;
+
+	if (c->token && request.len > 1 && *request.at == '{') {
+		rc = nng_msg_append(m, "{", 1);
+		if (rc == 0)
+			rc = nng_msg_append(m, c->token, strlen(c->token));
+		request.at++;
+		request.len--;
+	}
+	return rc ? rc : nng_msg_append(m, request.at, request.len);
 }
 
 static int
@@ -105,7 +154,7 @@ send_request(struct bus_client *c, struct span request, struct error *err)
 	int rc = nng_msg_alloc(&m, 0);
 
 	if (rc == 0)
-		rc = nng_msg_append(m, request.at, request.len);
+		rc = write_request(c, request, m);
 	if (rc == 0)
 		rc = nng_sendmsg(c->socket, m, 0);
 	if (rc == 0)

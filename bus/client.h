@@ -13,6 +13,10 @@ struct bus_client;
 MUST_CHECK struct bus_client *bus_client_open(const char *url,
 					      unsigned timeout_ms,
 					      struct error *err);
+/* bus_client_set_token: what goes with each request from now on; copies. NULL:
+ * none. -1 with err without memory. */
+MUST_CHECK int bus_client_set_token(struct bus_client *c, const char *token,
+				    struct error *err);
 void bus_client_close(struct bus_client **c);
 /* bus_client_call sends one request frame (JSON text) and returns the answer
  * frame in `answer`; blocks up to timeout_ms. -1 with err on transport

@@ -109,11 +109,13 @@ void taken_back_free(struct taken_back **t);
 /* ---- server.c ---- */
 
 MUST_CHECK struct server *server_open(struct bus *b,
-				      const char *const *urls,
+				      const struct bus_options *o,
 				      struct error *err);
 /* server_close answers what waits, and blocks for a few seconds at most. */
 void server_close(struct server **s);
 const char *server_url(const struct server *s, size_t i);
+/* server_reload_tokens: -1 with err, the old tokens stay in force. */
+MUST_CHECK int server_reload_tokens(struct server *s, struct error *err);
 /* server_serve tries waiting calls again; returns when (monotonic ms) the
  * first of them is over. */
 uint64_t server_serve(struct server *s);

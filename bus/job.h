@@ -66,8 +66,8 @@ enum job_phase jobs_phase(struct jobs *j, int64_t id);
 enum job_phase jobs_cancel(struct jobs *j, int64_t id);
 /* jobs_get copies a record; false when there is none. */
 bool jobs_get(struct jobs *j, int64_t id, struct job_record *r);
-/* jobs_write writes an array, oldest first. */
-void jobs_write(struct jobs *j, struct json *out);
+/* jobs_write writes an array, oldest first; group "": of all. */
+void jobs_write(struct jobs *j, const char *group, struct json *out);
 /* jobs_tick does what is due; returns when (monotonic ms) it wants to be
  * called again. The pump. */
 uint64_t jobs_tick(struct jobs *j);

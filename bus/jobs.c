@@ -242,12 +242,13 @@ jobs_get(struct jobs *j, int64_t id, struct job_record *r)
 }
 
 void
-jobs_write(struct jobs *j, struct json *out)
+jobs_write(struct jobs *j, const char *group, struct json *out)
 {
 	json_array_begin(out);
 	pthread_mutex_lock(&j->lock);
 	for (struct job *p = j->first; p; p = p->next)
-		job_record_write(&p->record, out);
+		if (!*group || strcmp(group, p->record.group) == 0)
+			job_record_write(&p->record, out);
 	pthread_mutex_unlock(&j->lock);
 	json_array_end(out);
 }

@@ -12,9 +12,12 @@
 
 static const struct op {
 	const char *name, *sentence;
+	enum access_right right;
+	enum access_scope scope;
 	enum call_result (*run)(struct call *c, const struct cJSON *in);
 } ops[] = {
-#define OP(name, sentence) { #name, sentence, op_##name },
+#define OP(name, right, scope, sentence)                                      \
+	{ #name, sentence, ACCESS_##right, ACCESS_##scope, op_##name },
 #include "bus/ops.def"
 #undef OP
 };
@@ -101,17 +104,32 @@ read_count(const struct cJSON *in, const char *name, int64_t fallback,
 
 /* ---- dispatch ---- */
 
+static const struct op *
+find_op(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_SIZE(ops); i++)
+		if (strcmp(ops[i].name, name) == 0)
+			return &ops[i];
+	return NULL;
+}
+
+/* Who has no token is not even told what there is. */
 static enum call_result
 run_op(struct call *c, const struct cJSON *in)
 {
 	const char *name = payload_string(payload_member(in, "op"), NULL);
+	const struct op *op = find_op(name);
+	enum call_result result = CALL_ANSWERED;
 
+	if (call_admit(c, in, op ? op->right : ACCESS_ANY,
+		       op ? op->scope : ACCESS_NONE, &result) !=
+	    ACCESS_GRANTED)
+		return result;
+	if (op)
+		return op->run(c, in);
 	if (!name)
 		return call_error(c, "bad_request", "the request has no member "
 				  "\"op\" with a string");
-	for (size_t i = 0; i < ARRAY_SIZE(ops); i++)
-		if (strcmp(ops[i].name, name) == 0)
-			return ops[i].run(c, in);
 	return call_error(c, "unknown_op", "there is no operation \"%.40s\"; "
 			  "\"hello\" lists them", name);
 }

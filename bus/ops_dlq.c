@@ -199,13 +199,18 @@ write_whole(struct call *c, const struct letter *l)
 enum call_result
 op_dlq_show(struct call *c, const struct cJSON *in)
 {
-	static const struct journal_dead_filter all;
 	struct server *s = c->server;
+	struct journal_dead_filter f = { .group = c->group };
 	struct journal_dead_page page = { .max = 1, .scan_limit = 1 };
 	struct letters l = { 0 };
+	struct error err = { 0 };
 	int64_t id = payload_int(payload_member(in, "id"), 0);
 	int n;
 
+	if (read_text(in, "group", "", c->group, sizeof(c->group), &err) < 0)
+		return call_error(c, "bad_request", "%s", err.text);
+	if (!c->group[0])
+		f.group = NULL;
 	if (id <= 0)
 		return call_error(c, "bad_request", "id must be the number of "
 				  "a dead letter; dlq_list has it");
@@ -213,7 +218,7 @@ op_dlq_show(struct call *c, const struct cJSON *in)
 	page.upto = id;
 	call_begin(c);
 	pthread_mutex_lock(&s->read_lock);
-	n = journal_read_letters(s->reader, &all, &page, on_letter, &l);
+	n = journal_read_letters(s->reader, &f, &page, on_letter, &l);
 	if (l.count == 1)
 		write_whole(c, l.at);
 	pthread_mutex_unlock(&s->read_lock);

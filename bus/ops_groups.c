@@ -9,10 +9,20 @@
 enum call_result
 op_groups(struct call *c, const struct cJSON *in)
 {
-	(void)in;
+	struct groups *g = c->server->bus->groups;
+	struct error err = { 0 };
+
+	if (read_text(in, "group", "", c->group, sizeof(c->group), &err) < 0)
+		return call_error(c, "bad_request", "%s", err.text);
 	call_begin(c);
 	json_key(&c->json, "groups");
-	groups_status(c->server->bus->groups, &c->json);
+	if (!c->group[0]) {
+		groups_status(g, &c->json);
+	} else {
+		json_array_begin(&c->json);
+		(void)groups_status_one(g, c->group, &c->json);
+		json_array_end(&c->json);
+	}
 	call_end(c);
 	return CALL_ANSWERED;
 }

@@ -34,6 +34,13 @@ write_job(struct call *c, const struct job_record *r)
 	call_end(c);
 }
 
+/* Who names a group, sees its jobs only. */
+static bool
+is_asked_for(const struct call *c, const struct job_record *r)
+{
+	return !c->group[0] || strcmp(c->group, r->group) == 0;
+}
+
 /* Answers once the job is on disk, or over where that was asked for. */
 static bool
 job_again(struct call *c, bool last)
@@ -48,7 +55,7 @@ job_again(struct call *c, bool last)
 		call_error(c, "unavailable", "job %lld is not on disk yet: the "
 			   "journal cannot be written now; it begins when it "
 			   "can", (long long)c->after);
-	else if (!jobs_get(jobs, c->after, &r))
+	else if (!jobs_get(jobs, c->after, &r) || !is_asked_for(c, &r))
 		call_error(c, "unknown_job", "there is no job %lld (any "
 			   "more); \"jobs\" lists them", (long long)c->after);
 	else
@@ -193,7 +200,8 @@ op_jobs(struct call *c, const struct cJSON *in)
 	struct error err = { 0 };
 	int64_t id = 0, wait_ms = 0;
 
-	if (read_count(in, "wait_ms", 0, SERVER_WAIT_MAX_MS, &wait_ms,
+	if (read_text(in, "group", "", c->group, sizeof(c->group), &err) < 0 ||
+	    read_count(in, "wait_ms", 0, SERVER_WAIT_MAX_MS, &wait_ms,
 		       &err) < 0 ||
 	    (payload_member(in, "id") && read_id(in, &id, &err) < 0))
 		return call_error(c, "bad_request", "%s", err.text);
@@ -201,7 +209,7 @@ op_jobs(struct call *c, const struct cJSON *in)
 		return answer_job(c, id, wait_ms);
 	call_begin(c);
 	json_key(&c->json, "jobs");
-	jobs_write(c->server->bus->jobs, &c->json);
+	jobs_write(c->server->bus->jobs, c->group, &c->json);
 	call_end(c);
 	return CALL_ANSWERED;
 }
@@ -209,11 +217,15 @@ op_jobs(struct call *c, const struct cJSON *in)
 enum call_result
 op_job_cancel(struct call *c, const struct cJSON *in)
 {
+	struct jobs *jobs = c->server->bus->jobs;
+	struct job_record r;
 	struct error err = { 0 };
 	int64_t id;
 
-	if (read_id(in, &id, &err) < 0)
+	if (read_text(in, "group", "", c->group, sizeof(c->group), &err) < 0 ||
+	    read_id(in, &id, &err) < 0)
 		return call_error(c, "bad_request", "%s", err.text);
-	(void)jobs_cancel(c->server->bus->jobs, id);
+	if (jobs_get(jobs, id, &r) && is_asked_for(c, &r))
+		(void)jobs_cancel(jobs, id);
 	return answer_job(c, id, SAVE_WAIT_MS);
 }

@@ -130,6 +130,44 @@ call_wait(struct call *c, int64_t wait_ms,
 	return CALL_LATER;
 }
 
+static bool
+punished_again(struct call *c, bool last)
+{
+	if (last)
+		call_refuse(c, ACCESS_WRONG);
+	return last;
+}
+
+enum call_result
+call_punish(struct call *c)
+{
+	struct server *s = c->server;
+	bool stopping, full;
+
+	c->again = punished_again;
+	c->until_ms = clock_mono_ms() + SERVER_PUNISH_MS;
+	pthread_mutex_lock(&s->lock);
+	stopping = s->stopping;
+	full = s->punished == SERVER_PUNISHED_MAX;
+	if (!stopping && !full) {
+		c->punished = true;
+		s->punished++;
+		s->waiting++;
+		set_state(c, CALL_WAITING);
+	}
+	pthread_mutex_unlock(&s->lock);
+	if (stopping) {
+		call_refuse(c, ACCESS_WRONG);
+		return CALL_ANSWERED;
+	}
+	if (full) {
+		counter_inc(COUNTER_BUS_REFUSED_WRONG);
+		return CALL_DROPPED;
+	}
+	bus_ring(s->bus);
+	return CALL_LATER;
+}
+
 /* A consumer whose long poll was ended by the stop asks again at once. Once
  * drain has looked, nothing may begin: nng would not send the answer of a
  * context that is being closed, nor give it back. */
@@ -173,8 +211,16 @@ call_received(struct call *c)
 	counter_inc(COUNTER_BUS_REQUESTS);
 	result = call_run(c, frame);
 	nng_msg_free(m);
-	if (result == CALL_ANSWERED)
+	switch (result) {
+	case CALL_ANSWERED:
 		call_send(c);
+		return;
+	case CALL_DROPPED:
+		call_receive(c);
+		return;
+	case CALL_LATER:
+		return;
+	}
 }
 
 /* nng keeps a message that it could not send. */
@@ -237,6 +283,8 @@ static void
 pick(struct picked *p, struct call *c, enum call_state state)
 {
 	c->server->waiting--;
+	c->server->punished -= c->punished;
+	c->punished = false;
 	set_state(c, state);
 	p->at[p->count++] = c;
 }
@@ -312,6 +360,38 @@ server_drop_same(struct server *s, const struct call *newer)
 			pick(&older, &s->calls[i], CALL_RUNNING);
 	pthread_mutex_unlock(&s->lock);
 	drop_picked(&older);
+}
+
+/* Whose token is not good any more waits for nothing. */
+static void
+recheck(struct server *s)
+{
+	struct picked out = { .count = 0 };
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = 0; i < SERVER_CALLS; i++) {
+		struct call *c = &s->calls[i];
+		enum access_verdict v;
+
+		if (c->state != CALL_WAITING || c->punished)
+			continue;
+		v = server_ask(s, &c->question);
+		if (v == ACCESS_GRANTED)
+			continue;
+		call_refuse(c, v);
+		pick(&out, c, CALL_SENDING);
+	}
+	pthread_mutex_unlock(&s->lock);
+	send_picked(&out);
+}
+
+int
+server_reload_tokens(struct server *s, struct error *err)
+{
+	if (server_load_tokens(s, err) < 0)
+		return -1;
+	recheck(s);
+	return 0;
 }
 
 void
@@ -472,8 +552,9 @@ init_idle(struct server *s)
 }
 
 struct server *
-server_open(struct bus *b, const char *const *urls, struct error *err)
+server_open(struct bus *b, const struct bus_options *o, struct error *err)
 {
+	const char *const *urls = o->urls;
 	struct server *s = calloc(1, sizeof(*s));
 	bool ok;
 
@@ -483,9 +564,12 @@ server_open(struct bus *b, const char *const *urls, struct error *err)
 	}
 	s->bus = b;
 	pthread_mutex_init(&s->lock, NULL);
+	s->tokens_path = o->tokens;
 	pthread_mutex_init(&s->read_lock, NULL);
+	pthread_mutex_init(&s->access_lock, NULL);
 	init_idle(s);
-	ok = open_memory(s, urls, err) == 0 && open_socket(s, err) == 0 &&
+	ok = open_memory(s, urls, err) == 0 &&
+	     server_load_tokens(s, err) == 0 && open_socket(s, err) == 0 &&
 	     open_calls(s, err) == 0;
 	for (; ok && *urls; urls++)
 		ok = listen_on(s, *urls, err) == 0;

@@ -5,6 +5,7 @@
 
 #include <nng/nng.h>
 
+#include "bus/access.h"
 #include "bus/internal.h"
 
 struct cJSON;
@@ -16,6 +17,10 @@ struct cJSON;
 #define SERVER_WAIT_MAX_MS 60000
 #define SERVER_BATCH_MAX 1000
 #define SERVER_TOKEN_SIZE 129
+/* A wrong token is answered late, and no more than so many of them at one
+ * time: that is 64 guesses a second, from wherever they come. */
+#define SERVER_PUNISHED_MAX 16
+#define SERVER_PUNISH_MS 250
 
 /* RECEIVING, SENDING: nng has it. RUNNING: the thread of nng that received
  * it, or a publication on its way. WAITING: a long poll; whoever holds the
@@ -23,7 +28,8 @@ struct cJSON;
 enum call_state { CALL_RECEIVING, CALL_RUNNING, CALL_WAITING, CALL_SENDING,
 		  CALL_CLOSED };
 
-enum call_result { CALL_ANSWERED, CALL_LATER };
+/* DROPPED: nobody gets an answer. */
+enum call_result { CALL_ANSWERED, CALL_LATER, CALL_DROPPED };
 
 struct call {
 	struct server *server;
@@ -31,6 +37,8 @@ struct call {
 	nng_aio *aio;
 	enum call_state state;	/* under the server's lock */
 	uint32_t session;
+	struct access_question question;	/* by which it was admitted */
+	bool punished;		/* waits for having guessed wrong */
 	struct buf out;
 	struct json json;	/* over out */
 
@@ -60,9 +68,13 @@ struct server {
 	struct recent *recent;
 	pthread_mutex_t read_lock;	/* of reader */
 	struct journal_reader *reader;
+	const char *tokens_path;	/* lent; NULL: none are asked for */
+	pthread_mutex_t access_lock;	/* of access; taken last */
+	struct access *access;
 	pthread_mutex_t lock;		/* of all below, and the calls' state */
 	pthread_cond_t idle;
 	size_t waiting;
+	size_t punished;	/* of them */
 	size_t handing;		/* calls that are being given to nng */
 	size_t pipes;		/* connections */
 	size_t asked_again;	/* requests that came after the stop */
@@ -89,12 +101,29 @@ MUST_CHECK int read_count(const struct cJSON *in, const char *name,
 			  int64_t fallback, int64_t most, int64_t *out,
 			  struct error *err);
 
-#define OP(name, sentence) \
+#define OP(name, right, scope, sentence) \
 	enum call_result op_##name(struct call *c, const struct cJSON *in);
 #include "bus/ops.def"
 #undef OP
 
+/* ---- admit.c ---- */
+
+/* call_admit asks for the token of a request. GRANTED: the call goes on; else
+ * *result says what becomes of it. */
+enum access_verdict call_admit(struct call *c, const struct cJSON *in,
+			       enum access_right right,
+			       enum access_scope scope,
+			       enum call_result *result);
+/* call_refuse writes why not, and counts. */
+void call_refuse(struct call *c, enum access_verdict verdict);
+enum access_verdict server_ask(struct server *s,
+			       const struct access_question *q);
+MUST_CHECK int server_load_tokens(struct server *s, struct error *err);
+
 /* ---- server.c ---- */
+
+/* call_punish keeps a call that brought a wrong token for a moment. */
+enum call_result call_punish(struct call *c);
 
 /* call_wait keeps the call as a long poll. When too many wait already, or
  * there is nothing to wait for, it is answered as it is. */

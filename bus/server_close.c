@@ -129,6 +129,8 @@ server_close(struct server **sp)
 	free(s->calls);
 	recent_free(&s->recent);
 	journal_reader_close(&s->reader);
+	access_free(&s->access);
+	pthread_mutex_destroy(&s->access_lock);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->read_lock);
 	pthread_mutex_destroy(&s->lock);

@@ -411,6 +411,21 @@ check_tls(const struct console_settings *v, struct error *err)
 	return 0;
 }
 
+/* Whoever reaches the bus may purge it. */
+static int
+check_bus(const struct console_settings *v, struct error *err)
+{
+	for (size_t i = 0; v->bus[i]; i++)
+		if (!v->bus_tokens && !value_bus_is_local(v->bus[i]))
+			return error_set(err,
+					 "--bus %s can be reached from other "
+					 "machines: say with --bus-tokens FILE "
+					 "who may do what there, or use a "
+					 "loopback address",
+					 v->bus[i]);
+	return 0;
+}
+
 static int
 check_together(const struct console_settings *v, struct error *err)
 {
@@ -422,7 +437,7 @@ check_together(const struct console_settings *v, struct error *err)
 	if (!v->legacy && !v->rules)
 		return error_set(err, "what shall stand behind matapalo? Give "
 				      "--legacy URL or --rules FILE");
-	return check_tls(v, err);
+	return check_tls(v, err) ? -1 : check_bus(v, err);
 }
 
 int

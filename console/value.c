@@ -321,6 +321,21 @@ value_bus_url(const char *text, struct error *err)
 			 text);
 }
 
+/* A name other than localhost may be anybody's. */
+bool
+value_bus_is_local(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	if (!host || !strncmp(url, "ipc:", 4))
+		return host;
+	host += 3;
+	return (!strncmp(host, "127.", 4) &&
+		host[strspn(host, "0123456789.")] == ':') ||
+	       !strncmp(host, "[::1]:", 6) ||
+	       !strncmp(host, "localhost:", 10);
+}
+
 static unsigned
 min3(unsigned a, unsigned b, unsigned c)
 {

@@ -69,6 +69,9 @@ MUST_CHECK int value_listen(const char *text, struct value_listen *out,
  * a socket address. */
 MUST_CHECK int value_bus_url(const char *text, struct error *err);
 
+/* value_bus_is_local: does the bus address stay within this machine? */
+bool value_bus_is_local(const char *url);
+
 /* value_nearest returns the word of the list closest to text, or NULL when
  * none is close enough to be a slip of the fingers. */
 const char *value_nearest(const char *text, const char *const *words,

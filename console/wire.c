@@ -4,16 +4,19 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "console/file.h"
 #include "console/value.h"
 #include "payload/payload.h"
 
 #define CONNECT_MS 3000u
+#define TOKEN_BYTES_MAX 4096u
 #define CALL_MS 5000u /* beyond what a long poll waits */
 
 /* ---- the connection ---- */
@@ -22,6 +25,9 @@ int
 wire_find_url(struct wire *w, const struct command_call *call,
 	      struct error *err)
 {
+	w->token_file = call->values[OPTION_BUS_TOKEN_FILE];
+	if (!w->token_file)
+		w->token_file = getenv("MATAPALO_BUS_TOKEN_FILE");
 	w->url = call->values[OPTION_BUS];
 	if (w->url)
 		return 0;
@@ -47,6 +53,26 @@ name_consumer(struct wire *w)
 		 (int)getpid(), id_text(&id, text) + 24);
 }
 
+/* Read anew for each connection: tokens change. */
+static int
+use_token(struct wire *w, struct error *err)
+{
+	struct buf text CLEANUP(buf_fini) = { 0 };
+	int rc;
+
+	if (!w->token_file || !*w->token_file)
+		return 0;
+	if (file_read(w->token_file, TOKEN_BYTES_MAX, &text, err))
+		return error_context(err, "the token for the bus");
+	if (!*buf_str(&text))
+		return error_set(err, "the token for the bus: %s is empty",
+				 w->token_file);
+	text.data[strcspn(buf_str(&text), " \t\r\n")] = '\0';
+	rc = bus_client_set_token(w->client, buf_str(&text), err);
+	explicit_bzero(text.data, text.len);
+	return rc;
+}
+
 int
 wire_connect(struct wire *w, struct error *err)
 {
@@ -56,6 +82,8 @@ wire_connect(struct wire *w, struct error *err)
 	if (!*w->consumer)
 		name_consumer(w);
 	w->client = bus_client_open(w->url, CONNECT_MS, err);
+	if (w->client && use_token(w, err))
+		wire_disconnect(w);
 	return w->client ? 0 : -1;
 }
 

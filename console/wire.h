@@ -24,6 +24,7 @@ struct wire {
 	struct bus_client *client;
 	struct runfile run;
 	const char *url;	/* lent from the call or from run */
+	const char *token_file;	/* lent; NULL: no token */
 	const char *group;
 	const char *type, *subject;	/* filter; NULL: all */
 	int64_t start;	/* of a new group, as value_position has it */

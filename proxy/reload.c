@@ -355,3 +355,14 @@ reload_changed(const struct run *r, int fd)
 	}
 	return changed;
 }
+
+void
+reload_tokens(struct run *r)
+{
+	struct error err = { 0 };
+
+	if (bus_reload_tokens(r->proxy.bus, &err) == 0)
+		return;
+	log_error("bus.tokens-failed", "line %d: %s; the old tokens stay in "
+		  "force", err.line, err.text);
+}

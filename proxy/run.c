@@ -131,6 +131,7 @@ static int
 start_bus(struct run *r, struct error *err)
 {
 	struct bus_options o = { .urls = r->settings->bus,
+				 .tokens = r->settings->bus_tokens,
 				 .source = &r->proxy.source };
 
 	r->proxy.source.source = r->settings->source;
@@ -331,6 +332,7 @@ reload(struct run *r)
 {
 	notify_reloading();
 	reload_rules(r);
+	reload_tokens(r);
 	if (r->proxy.tls)
 		tls_server_reload(r->proxy.tls);
 	notify_ready();

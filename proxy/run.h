@@ -51,6 +51,8 @@ MUST_CHECK int reload_first(struct run *r);
 /* reload_rules loads the file again; a bad file leaves the old rules running
  * and says where it is wrong. */
 void reload_rules(struct run *r);
+/* reload_tokens reads who may do what on the bus. */
+void reload_tokens(struct run *r);
 /* reload_publish tells shadow and adapters what the rules now want. */
 void reload_publish(struct run *r);
 /* reload_watch returns an inotify descriptor for the rules file's directory

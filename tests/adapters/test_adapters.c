@@ -29,7 +29,7 @@ open_all(const struct adapter_ops *(*find)(const char *kind))
 	const struct journal_options jo = { .path = path,
 					    .commit_delay_ms = 2,
 					    .queue_capacity = 64 };
-	const struct bus_options bo = { no_urls, &source };
+	const struct bus_options bo = { .urls = no_urls, .source = &source };
 	struct error err = { 0 };
 
 	journal = journal_open(&jo, &err);

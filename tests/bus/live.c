@@ -13,13 +13,16 @@ static const struct bus_source source = { "//test/matapalo", &key };
 struct fixture live_fixture;
 struct bus *live_bus;
 char live_ipc[128];
+char live_tokens[128];
 _Thread_local char live_refusal[ERROR_TEXT_MAX];
 
 void
 live_start(void)
 {
 	const char *const urls[] = { live_ipc, "tcp://127.0.0.1:0", NULL };
-	const struct bus_options o = { urls, &source };
+	const struct bus_options o = {
+		.urls = urls, .source = &source,
+		.tokens = *live_tokens ? live_tokens : NULL };
 	struct error err = { 0 };
 
 	live_bus = bus_open(live_fixture.journal, &o, &err);
@@ -155,7 +158,7 @@ serve(const char *url, const char *path)
 {
 	const struct journal_options jo = { .path = path };
 	const char *const urls[] = { url, NULL };
-	const struct bus_options bo = { urls, &source };
+	const struct bus_options bo = { .urls = urls, .source = &source };
 	struct error err = { 0 };
 	struct journal *j;
 

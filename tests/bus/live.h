@@ -16,6 +16,8 @@
 extern struct fixture live_fixture;
 extern struct bus *live_bus;
 extern char live_ipc[128];
+/* The file of tokens for the next start; "": none. */
+extern char live_tokens[128];
 /* What the bus last said no with; a thread's own. */
 extern _Thread_local char live_refusal[ERROR_TEXT_MAX];
 

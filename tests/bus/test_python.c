@@ -64,7 +64,7 @@ START_TEST(example_answers_a_command)
 	struct id id = id_make();
 	char url[128], script[4096], hex[ID_TEXT_SIZE];
 	const char *const urls[] = { url, NULL };
-	const struct bus_options o = { urls, &source };
+	const struct bus_options o = { .urls = urls, .source = &source };
 	const char *argv[] = { from_environment("PYTHON3", "python3"), script,
 			       url, "orders", "shop.order.place.v1", "2",
 			       NULL };

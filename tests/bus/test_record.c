@@ -213,7 +213,7 @@ START_TEST(secrets_of_replies_are_not_on_disk)
 		"\"},\"json\":{\"password\":\"" CANARY "\"}}";
 	char url[128];
 	const char *const urls[] = { url, NULL };
-	const struct bus_options o = { urls, &source };
+	const struct bus_options o = { .urls = urls, .source = &source };
 	struct error err = { 0 };
 	struct buf answer = { 0 };
 	struct bus_client *c;

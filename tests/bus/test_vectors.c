@@ -156,7 +156,7 @@ run_file(const char *path)
 	struct fixture fx;
 	char url[128];
 	const char *const urls[] = { url, NULL };
-	const struct bus_options o = { urls, &source };
+	const struct bus_options o = { .urls = urls, .source = &source };
 	struct error err = { 0 };
 	struct cJSON *file = read_file(path);
 	struct bus_client *c;

@@ -349,6 +349,20 @@ static const struct bad bads[] = {
 	  NULL,
 	  "--admin: the socket's path is missing",
 	  0 },
+	{ { "--legacy", "u", "--bus", "tcp://0.0.0.0:7070" },
+	  { 0 },
+	  NULL,
+	  "--bus tcp://0.0.0.0:7070 can be reached from other machines: say "
+	  "with --bus-tokens FILE who may do what there, or use a loopback "
+	  "address",
+	  0 },
+	{ { "--legacy", "u", "--bus", "tcp://127.0.0.1.example:7070" },
+	  { 0 },
+	  NULL,
+	  "--bus tcp://127.0.0.1.example:7070 can be reached from other "
+	  "machines: say with --bus-tokens FILE who may do what there, or use "
+	  "a loopback address",
+	  0 },
 	{ { "--bus", "http://x" },
 	  { 0 },
 	  NULL,

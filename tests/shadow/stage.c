@@ -35,7 +35,7 @@ stage_open(struct stage *s)
 	const struct journal_options jo = { .path = s->path,
 					    .commit_delay_ms = 2,
 					    .queue_capacity = 64 };
-	const struct bus_options bo = { no_urls, &source };
+	const struct bus_options bo = { .urls = no_urls, .source = &source };
 	struct error err = { 0 };
 
 	s->journal = journal_open(&jo, &err);
