@@ -64,6 +64,20 @@ await_over(struct journal *j, bool over, const char *by)
 	ck_assert_msg(strstr(u.held_by, by), "%s", u.held_by);
 }
 
+/* The oldest may be gone long before the last that has to go. */
+static void
+await_events(const char *sequences)
+{
+	uint64_t end = clock_mono_ms() + 10000;
+	const char *there;
+
+	while (strcmp(there = sql_text("SELECT group_concat(sequence) FROM"
+				       " events"), sequences)) {
+		ck_assert_msg(clock_mono_ms() < end, "there are %s", there);
+		usleep(500);
+	}
+}
+
 static int
 group_at_3(struct journal_tx *tx)
 {
@@ -189,10 +203,8 @@ START_TEST(keeps_what_is_referred_to)
 	append_many(j, 3);
 	journal_close(&j);
 	j = open_with(OLD_US, 0, JOURNAL_FULL_KEEP);
-	await_first(j, 2);
+	await_events("2,4,6,8,12");
 	journal_close(&j);
-	ck_assert_str_eq(sql_text("SELECT group_concat(sequence) FROM events"),
-			 "2,4,6,8,12");
 	ck_assert_str_eq(sql_text("SELECT data FROM dead_letters"),
 			 "{\"a\":1}");
 	ck_assert_str_eq(sql_text("SELECT group_concat(first || '-' || last)"
@@ -250,16 +262,12 @@ START_TEST(keeps_what_a_hold_covers)
 	journal_reader_close(&r);
 	journal_close(&j);
 	j = open_with(OLD_US, 0, JOURNAL_FULL_KEEP);
-	await_first(j, 1);
-	ck_assert_str_eq(sql_text("SELECT group_concat(sequence) FROM events"),
-			 "1,5,6,15");
+	await_events("1,5,6,15");
 	run_extra(j, unhold);
 	journal_close(&j);
 	j = open_with(OLD_US, 0, JOURNAL_FULL_KEEP);
-	await_first(j, 1);
+	await_events("1,17");
 	journal_close(&j);
-	ck_assert_str_eq(sql_text("SELECT group_concat(sequence) FROM events"),
-			 "1,17");
 	ck_assert_str_eq(sql_text("SELECT name || first FROM holds"),
 			 "audit0");
 	ck_assert_str_eq(sql_text("SELECT data ->> '$.action' || subject FROM"
