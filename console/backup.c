@@ -8,9 +8,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "console/command.h"
+#include "console/file.h"
 #include "console/verify.h"
 
 #define PACE_MAX 100000
@@ -84,8 +84,8 @@ make_directory(const char *path, struct error *err)
 	struct dirent *entry;
 	int rc = 0;
 
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return error_set(err, "%s: %s", path, strerror(errno));
+	if (directory_make(path, err) < 0)
+		return -1;
 	dir = opendir(path);
 	if (!dir)
 		return error_set(err, "%s: %s", path, strerror(errno));

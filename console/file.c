@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files: read whole, replaced whole. */
+/* Small files: read whole, replaced whole; and directories. */
 #include "console/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define CHUNK_BYTES 4096
@@ -85,5 +87,40 @@ file_replace(const char *path, struct span text, struct error *err)
 		unlink(temporary);
 		return -1;
 	}
+	return 0;
+}
+
+static int
+sync_parent(const char *path)
+{
+	char copy[4096];
+	int fd, rc;
+
+	if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	rc = fd < 0 ? -1 : fsync(fd);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* One that is there may be new all the same: a crash came in between. Its
+ * parent may well be nobody's business, though. */
+int
+directory_make(const char *path, struct error *err)
+{
+	if (mkdir(path, 0700) < 0) {
+		if (errno != EEXIST)
+			return error_set(err, "%s: cannot be made: %s", path,
+					 strerror(errno));
+		(void)sync_parent(path);
+		return 0;
+	}
+	if (sync_parent(path) < 0)
+		return error_set(err, "%s: its parent directory cannot be "
+				 "made durable: %s", path, strerror(errno));
 	return 0;
 }

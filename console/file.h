@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files: read whole, replaced whole. */
+/* Small files: read whole, replaced whole; and directories. */
 #ifndef CONSOLE_FILE_H
 #define CONSOLE_FILE_H
 
@@ -18,5 +18,9 @@ MUST_CHECK int file_read(const char *path, size_t limit_bytes, struct buf *out,
  * over path: a reader sees the old or the new, never a part. */
 MUST_CHECK int file_replace(const char *path, struct span text,
 			    struct error *err);
+/* directory_make makes path (mode 0700) unless it is there. What is synced
+ * in it later survives a power cut only if its own name does: the parent is
+ * synced, too. */
+MUST_CHECK int directory_make(const char *path, struct error *err);
 
 #endif

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "console/file.h"
 #include "proxy/limits.h"
 #include "proxy/notify.h"
 #include "proxy/stats.h"
@@ -86,9 +86,8 @@ start_data(struct run *r, struct error *err)
 	char path[sizeof(r->data) + 32];
 
 	snprintf(r->data, sizeof(r->data), "%s", r->settings->data);
-	if (mkdir(r->data, 0700) && errno != EEXIST)
-		return error_set(err, "data directory %s: %s", r->data,
-				 strerror(errno));
+	if (directory_make(r->data, err) < 0)
+		return error_context(err, "data directory");
 	snprintf(path, sizeof(path), "%s/redact.key", r->data);
 	return digest_key_load(&r->key, path, err);
 }
