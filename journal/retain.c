@@ -41,7 +41,7 @@ struct step {
 	bool begun;
 	int64_t cutoff_us;	/* what is older has lived long enough */
 	int64_t newest;
-	int64_t floor;		/* no group needs what is up to here */
+	int64_t floor;		/* nothing needs what is up to here */
 	int64_t pinned;		/* the next that something refers to */
 	int64_t first, last;	/* deleted and not yet noted */
 	const char *reason;
@@ -147,7 +147,7 @@ say_held(struct journal *j)
 		log_error("journal.over-limit", "%s: %" PRId64 " MiB in use, "
 			  "the limit is %" PRId64 " MiB, but %s still needs "
 			  "the oldest events; nothing of it is deleted. Let "
-			  "it catch up, delete or reset it, raise "
+			  "it catch up, delete, move or cancel it, raise "
 			  "retain_size, or set retain_full to drop", j->path,
 			  r->seen.used_bytes >> 20, r->want.bytes >> 20,
 			  r->seen.held_by);
@@ -199,7 +199,7 @@ judge_group(struct journal *j, struct step *st, const struct candidate *c)
 
 	if (sqlite3_step(s) == SQLITE_ROW)
 		snprintf(r->seen.held_by, sizeof(r->seen.held_by),
-			 "group %s at event %lld", journal_column_str(s, 1),
+			 "%s at event %lld", journal_column_str(s, 1),
 			 (long long)sqlite3_column_int64(s, 0));
 	sqlite3_reset(s);
 	st->group_holds = !is_over(j) ||

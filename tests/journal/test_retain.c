@@ -213,6 +213,47 @@ START_TEST(keeps_what_is_referred_to)
 END_TEST
 
 static int
+jobs_at_3(struct journal_tx *tx)
+{
+	journal_tx_state_put(tx, "job", "1", SPAN_LITERAL(
+		"{\"id\":1,\"verb\":\"replay\",\"state\":\"done\","
+		"\"after\":0,\"upto\":9}"));
+	journal_tx_state_put(tx, "job", "2", SPAN_LITERAL(
+		"{\"id\":2,\"verb\":\"replay\",\"state\":\"running\","
+		"\"after\":3,\"upto\":9}"));
+	/* That one counts letters. */
+	journal_tx_state_put(tx, "job", "3", SPAN_LITERAL(
+		"{\"id\":3,\"verb\":\"redrive\",\"state\":\"running\","
+		"\"after\":1,\"upto\":9}"));
+	return 0;
+}
+
+static int
+job_ended(struct journal_tx *tx)
+{
+	journal_tx_state_put(tx, "job", "2", SPAN_LITERAL(
+		"{\"id\":2,\"verb\":\"replay\",\"state\":\"cancelled\","
+		"\"after\":5,\"upto\":9}"));
+	return 0;
+}
+
+START_TEST(keeps_what_a_replay_has_to_read)
+{
+	struct journal *j = fixture_open();
+
+	append_many(j, 9);
+	run_extra(j, jobs_at_3);
+	journal_close(&j);
+	j = open_with(OLD_US, 0, JOURNAL_FULL_KEEP);
+	await_events("4,5,6,7,8,9,10");
+	await_over(j, false, "replay job 2 at event 3");
+	run_extra(j, job_ended);
+	await_events("11");
+	journal_close(&j);
+}
+END_TEST
+
+static int
 hold_two(struct journal_tx *tx)
 {
 	const struct journal_hold range = { .name = "case-7", .first = 5,
@@ -450,6 +491,7 @@ case_retain(void)
 	tcase_add_test(t, age_is_the_age_of_the_event);
 	tcase_add_test(t, keeps_what_a_group_needs);
 	tcase_add_test(t, keeps_what_is_referred_to);
+	tcase_add_test(t, keeps_what_a_replay_has_to_read);
 	tcase_add_test(t, keeps_what_a_hold_covers);
 	tcase_add_test(t, stays_within_its_limit);
 	tcase_add_test(t, a_full_journal_is_loud);
