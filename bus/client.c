@@ -147,28 +147,60 @@ write_request(const struct bus_client *c, struct span request, nng_msg *m)
 	return rc ? rc : nng_msg_append(m, request.at, request.len);
 }
 
+/* One transfer, blocking; the message is nng's after a send that succeeds. */
 static int
-send_request(struct bus_client *c, struct span request, struct error *err)
+transfer(uint32_t ticket, void (*start)(nng_ctx, nng_aio *),
+	 unsigned timeout_ms, nng_msg **m)
 {
-	nng_msg *m = NULL;
-	int rc = nng_msg_alloc(&m, 0);
+	nng_ctx ctx = { .id = ticket };
+	nng_aio *aio;
+	int rc = nng_aio_alloc(&aio, NULL, NULL);
 
+	if (rc != 0)
+		return rc;
+	nng_aio_set_timeout(aio, timeout_ms > INT32_MAX ? INT32_MAX :
+			    (nng_duration)timeout_ms);
+	nng_aio_set_msg(aio, *m);
+	start(ctx, aio);
+	nng_aio_wait(aio);
+	rc = nng_aio_result(aio);
+	if (rc == 0)
+		*m = nng_aio_get_msg(aio);
+	nng_aio_free(aio);
+	return rc;
+}
+
+int
+bus_client_send(struct bus_client *c, struct span request,
+		unsigned timeout_ms, uint32_t *ticket, struct error *err)
+{
+	nng_ctx ctx;
+	nng_msg *m = NULL;
+	int rc = nng_ctx_open(&ctx, c->socket);
+
+	if (rc != 0)
+		return failed(c, "cannot send", rc, err);
+	rc = nng_msg_alloc(&m, 0);
 	if (rc == 0)
 		rc = write_request(c, request, m);
 	if (rc == 0)
-		rc = nng_sendmsg(c->socket, m, 0);
+		rc = transfer(ctx.id, nng_ctx_send, timeout_ms, &m);
+	*ticket = ctx.id;
 	if (rc == 0)
 		return 0;
 	nng_msg_free(m);
+	nng_ctx_close(ctx);
 	return failed(c, "cannot send", rc, err);
 }
 
 static int
-receive_answer(struct bus_client *c, struct buf *answer, struct error *err)
+receive_answer(struct bus_client *c, uint32_t ticket, unsigned timeout_ms,
+	       struct buf *answer, struct error *err)
 {
-	nng_msg *m;
-	int rc = nng_recvmsg(c->socket, &m, 0);
+	nng_msg *m = NULL;
+	int rc = transfer(ticket, nng_ctx_recv, timeout_ms, &m);
 
+	nng_ctx_close((nng_ctx){ .id = ticket });
 	if (rc != 0)
 		return failed(c, "no answer", rc, err);
 	buf_clear(answer);
@@ -197,16 +229,21 @@ check_answer(const struct buf *answer, struct error *err)
 }
 
 int
+bus_client_receive(struct bus_client *c, uint32_t ticket, unsigned timeout_ms,
+		   struct buf *answer, struct error *err)
+{
+	if (receive_answer(c, ticket, timeout_ms, answer, err) < 0)
+		return -1;
+	return check_answer(answer, err);
+}
+
+int
 bus_client_call(struct bus_client *c, struct span request,
 		unsigned timeout_ms, struct buf *answer, struct error *err)
 {
-	nng_duration ms = timeout_ms > INT32_MAX ? INT32_MAX
-						 : (nng_duration)timeout_ms;
+	uint32_t ticket;
 
-	(void)nng_socket_set_ms(c->socket, NNG_OPT_SENDTIMEO, ms);
-	(void)nng_socket_set_ms(c->socket, NNG_OPT_RECVTIMEO, ms);
-	if (send_request(c, request, err) < 0 ||
-	    receive_answer(c, answer, err) < 0)
+	if (bus_client_send(c, request, timeout_ms, &ticket, err) < 0)
 		return -1;
-	return check_answer(answer, err);
+	return bus_client_receive(c, ticket, timeout_ms, answer, err);
 }

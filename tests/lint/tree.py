@@ -15,11 +15,13 @@ LAYERS = {
     "journal": ["base"],
     "payload": ["base"],
     "bus": ["payload", "journal", "base"],
+    # What programs link; its header stands alone.
+    "lib": ["bus", "payload", "base"],
     "outbound": ["base"],
     "adapters": ["outbound", "bus", "payload", "journal", "base"],
     # The journal too: the shadow keeps its own events and tallies there.
     "shadow": ["payload", "outbound", "bus", "journal", "base"],
-    "console": ["base", "rules", "router", "journal", "payload", "bus",
+    "console": ["base", "rules", "router", "journal", "payload", "bus", "lib",
                 "outbound", "adapters", "shadow"],
 }
 EVERYTHING = list(LAYERS) + ["proxy"]

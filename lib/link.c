@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One request and one answer, and what it means when it is no. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/internal.h"
+
+enum matapalo_code
+fail(struct matapalo_error *err, enum matapalo_code code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return code;
+	err->code = code;
+	err->name[0] = '\0';
+	va_start(ap, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+enum matapalo_code
+link_open(struct link *l, const char *url, const char *token,
+	  unsigned connect_ms, unsigned call_ms, struct matapalo_error *err)
+{
+	struct error failed = { 0 };
+
+	if (!url || !*url)
+		return fail(err, MATAPALO_USAGE, "options: url is missing");
+	l->call_ms = call_ms ? call_ms : LIB_CALL_MS;
+	l->client = bus_client_open(url, connect_ms ? connect_ms
+						    : LIB_CONNECT_MS, &failed);
+	if (!l->client)
+		return fail(err, MATAPALO_UNREACHABLE, "%s", failed.text);
+	if (bus_client_set_token(l->client, token, &failed))
+		return fail(err, MATAPALO_NO_MEMORY, "%s", failed.text);
+	return MATAPALO_OK;
+}
+
+void
+link_close(struct link *l)
+{
+	bus_client_close(&l->client);
+}
+
+void
+link_text(struct json *j, const char *key, const char *value)
+{
+	if (!value)
+		return;
+	json_key(j, key);
+	json_str(j, value);
+}
+
+void
+link_begin(struct json *j, struct buf *request, const char *op)
+{
+	json_init(j, request);
+	json_object_begin(j);
+	link_text(j, "op", op);
+}
+
+static enum matapalo_code
+refusal(const struct cJSON *tree, struct matapalo_error *err)
+{
+	const char *name = payload_string(payload_at(tree, "/error/code"),
+					  NULL);
+	enum matapalo_code code = MATAPALO_REFUSED;
+
+	if (!name)
+		return fail(err, MATAPALO_PROTOCOL, "the answer is not one "
+			    "of a matapalo bus: is the url right?");
+	if (!strcmp(name, "unavailable") || !strcmp(name, "no_memory"))
+		code = MATAPALO_BUSY;
+	fail(err, code, "the bus refuses: %s (%s)",
+	     payload_string(payload_at(tree, "/error/message"), ""), name);
+	if (err)
+		snprintf(err->name, sizeof(err->name), "%s", name);
+	return code;
+}
+
+enum matapalo_code
+link_answer(const struct buf *answer, int rc, const struct error *failed,
+	    struct cJSON **tree, struct matapalo_error *err)
+{
+	enum matapalo_code code;
+
+	*tree = NULL;
+	if (rc && !answer->len)
+		return fail(err, MATAPALO_UNREACHABLE, "%s", failed->text);
+	*tree = payload_parse(buf_span(answer), NULL);
+	if (!rc && *tree)
+		return MATAPALO_OK;
+	code = refusal(*tree, err);
+	payload_free(tree);
+	return code;
+}
+
+enum matapalo_code
+link_call(struct link *l, struct json *j, unsigned wait_ms,
+	  struct cJSON **tree, struct matapalo_error *err)
+{
+	struct buf answer CLEANUP(buf_fini) = { 0 };
+	struct error failed = { 0 };
+	int rc;
+
+	*tree = NULL;
+	json_object_end(j);
+	if (j->out->failed)
+		return fail(err, MATAPALO_NO_MEMORY, "no memory for a "
+			    "request");
+	rc = bus_client_call(l->client, buf_span(j->out),
+			     l->call_ms + wait_ms, &answer, &failed);
+	return link_answer(&answer, rc, &failed, tree, err);
+}
+
+const char *
+matapalo_code_name(enum matapalo_code code)
+{
+	switch (code) {
+	case MATAPALO_OK:
+		return "ok";
+	case MATAPALO_USAGE:
+		return "usage";
+	case MATAPALO_NO_MEMORY:
+		return "no memory";
+	case MATAPALO_UNREACHABLE:
+		return "unreachable";
+	case MATAPALO_BUSY:
+		return "busy";
+	case MATAPALO_REFUSED:
+		return "refused";
+	case MATAPALO_PROTOCOL:
+		return "protocol";
+	}
+	return "unknown";
+}

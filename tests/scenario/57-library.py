@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The library as a stranger meets it: installed, found by pkg-config, linked;
+and the examples, each run against a live matapalo."""
+import importlib.util
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import lib
+
+EXAMPLES = os.path.join(lib.SOURCE, "examples")
+INTERNAL = ("base/", "bus/", "lib/", "payload/", "nng", "cJSON")
+
+
+def run(case, argv, stdin="", env=None, status=0):
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True,
+                          timeout=60, env=dict(os.environ, **(env or {})))
+    case.equal(done.returncode, status, "status of %s: %s%s"
+               % (" ".join(argv), done.stdout[-2000:], done.stderr[-2000:]))
+    return done.stdout
+
+
+class Installed:
+    """`make install` below a directory of the test's own."""
+
+    def __init__(self, case):
+        self.root = case.path("root")
+        make = {k: v for k, v in os.environ.items()
+                if not k.startswith(("MAKE", "MFLAGS"))}
+        done = subprocess.run(
+            ["make", "-C", lib.BUILD, "install", "DESTDIR=" + self.root],
+            env=make, capture_output=True, text=True, timeout=200)
+        case.equal(done.returncode, 0, "make install: "
+                   + done.stderr[-2000:])
+        self.pc = self.find("libmatapalo.pc")
+        self.lib = os.path.dirname(self.find("libmatapalo.so"))
+        self.header = self.find("matapalo.h")
+        self.env = {"PKG_CONFIG_SYSROOT_DIR": self.root,
+                    "PKG_CONFIG_LIBDIR": os.path.dirname(self.pc) + ":" +
+                    self.system_path(),
+                    "LD_LIBRARY_PATH": self.lib}
+
+    def find(self, name):
+        for top, _, names in os.walk(self.root):
+            if name in names:
+                return os.path.join(top, name)
+        raise lib.Failed("%s is not installed" % name)
+
+    def system_path(self):
+        return subprocess.run(
+            ["pkg-config", "--variable", "pc_path", "pkg-config"],
+            capture_output=True, text=True).stdout.strip()
+
+    def flags(self, case):
+        """Only what pkg-config says may be needed."""
+        return shlex.split(run(case, ["pkg-config", "--cflags", "--libs",
+                                      "libmatapalo"], env=self.env))
+
+
+def check_header(case, installed):
+    with open(installed.header) as f:
+        text = f.read()
+    for name in INTERNAL:
+        case.check("<" + name not in text and '"' + name not in text,
+                   "the header includes nothing of " + name)
+    for language, std in (("c", "c99"), ("c++", "c++11")):
+        compiler = os.environ.get("LINT_CC", "cc").split()
+        done = subprocess.run(
+            compiler + ["-x", language, "-std=" + std, "-Wall", "-Wextra",
+                        "-Werror", "-fsyntax-only", "-"],
+            input='#include "%s"\n' % installed.header, text=True,
+            capture_output=True)
+        if language == "c++" and "cc1plus" in done.stderr:
+            continue
+        case.equal(done.returncode, 0, "the header in %s: %s"
+                   % (std, done.stderr))
+
+
+def check_symbols(case, installed):
+    out = run(case, ["nm", "-D", "--defined-only",
+                     os.path.join(installed.lib, "libmatapalo.so")])
+    names = [line.split()[2].split("@")[0] for line in out.splitlines()]
+    names = [n for n in names if n != "MATAPALO_0" and
+             not n.startswith(("__asan", "__ubsan", "__odr"))]
+    with open(installed.header) as f:
+        declared = f.read()
+    for name in names:
+        case.check(name.startswith("matapalo_") and name in declared,
+                   "%s is exported and in the header" % name)
+    case.check(len(names) > 25, "the functions are exported")
+    out = run(case, ["objdump", "-p",
+                     os.path.join(installed.lib, "libmatapalo.so")])
+    case.check("libmatapalo.so.0" in out, "the soname has its number")
+
+
+def compile_examples(case, installed):
+    flags = installed.flags(case)
+    programs = {}
+    for name in ("consumer", "publisher", "service"):
+        programs[name] = case.path(name)
+        compiler = shlex.split(os.environ.get("LINT_CC", "cc"))
+        run(case, compiler + ["-Wall", "-Wextra", "-Werror", "-Wshadow",
+                              os.path.join(EXAMPLES, "c", name + ".c"),
+                              "-o", programs[name]] + flags)
+    return programs
+
+
+def publish_and_consume(case, matapalo, installed, programs):
+    lines = "".join('{"n":%d}\n' % n for n in range(20))
+    env = installed.env
+    out = run(case, [programs["publisher"], matapalo.bus, "note.made.v1"],
+              stdin=lines, env=env)
+    sequences = [int(line) for line in out.split()]
+    case.equal(len(set(sequences)), 20, "sequences of the publisher")
+    out = run(case, [programs["consumer"], matapalo.bus, "notes",
+                     "note.*", "20"], env=env)
+    seen = [line.split(" ", 2) for line in out.splitlines()]
+    case.equal([int(s[0]) for s in seen], sequences, "what came out")
+    case.equal([json.loads(s[2])["n"] for s in seen], list(range(20)),
+               "the data")
+    group = [g for g in matapalo.status()["bus"]["groups"]
+             if g["name"] == "notes"][0]
+    case.equal((group["lag_events"], group["in_flight"], group["dead"]),
+               (0, 0, 0), "all are settled")
+    run(case, [programs["publisher"], matapalo.bus, "matapalo.own.v1"],
+        stdin="1\n", env=env, status=1)
+    run(case, [programs["consumer"], "ipc:///nowhere/bus", "g", "x", "1"],
+        env=env, status=1)
+
+
+def serve(case, matapalo, installed, program):
+    service = case.start("service", [program, matapalo.bus, "orders",
+                                     "shop.order.place.v1", "2"],
+                         env=dict(os.environ, **installed.env))
+    fields = [("Content-Type", "application/json")]
+    answer = lib.fetch(matapalo.port, "POST", "/orders", b'{"sku":"a"}',
+                       fields)
+    case.equal(answer.status, 201, "the service's answer")
+    case.equal(answer.get("Location"),
+               "/orders/" + answer.json()["order"], "its location")
+    answer = lib.fetch(matapalo.port, "POST", "/orders", b"{}", fields)
+    case.equal(answer.status, 422, "an order without sku")
+    case.equal(service.wait(), 0, "exit status of the service")
+
+
+def by_hand(case, matapalo):
+    if not shutil.which("nngcat"):
+        print("no nngcat (nng-utils): that example is not run")
+        return
+    def script(name, *words):
+        return json.loads(run(case, ["sh", os.path.join(
+            EXAMPLES, "nngcat", name), matapalo.bus] + list(words)))
+    published = script("publish.sh", "hand.made.v1", '{"text":"hello"}')
+    fetched = script("fetch.sh", "hands", "hand.made.v1")
+    sequence = fetched["events"][0]["sequence"]
+    case.equal(sequence, published["sequence"], "nngcat gets what it gave")
+    case.equal(script("ack.sh", "hands", str(sequence))["settled"], 1,
+               "and settles it")
+
+
+def in_python(case, matapalo):
+    if importlib.util.find_spec("pynng") is None:
+        print("no pynng: that example is not run")
+        return
+    consumer = case.start("pynng", [
+        sys.executable, os.path.join(EXAMPLES, "python-consumer",
+                                     "consumer.py"),
+        matapalo.bus, "python", "shop.order.place.v1", "40"])
+    answer = lib.fetch(matapalo.port, "POST", "/orders", b'{"sku":"p"}',
+                       [("Content-Type", "application/json")])
+    case.equal((answer.status, answer.json()["lines"]), (201, {"sku": "p"}),
+               "the answer of the Python service")
+    consumer.kill_group()
+
+
+def scenario(case):
+    if not shutil.which("pkg-config") or not shutil.which("nm"):
+        lib.skip("no pkg-config or no nm")
+    if lib.is_sanitized():
+        lib.skip("a program that is not sanitized cannot use the library")
+    rules = case.rules({
+        "version": 1,
+        "targets": {
+            "legacy": {"url": case.origin("legacy").url},
+            "orders": {"command": "shop.order.place.v1",
+                       "reply_within": "20s"}},
+        "default": {"stage": "passthrough"},
+        "rules": [{"name": "place", "match": {"method": "POST",
+                                              "path": "/orders"},
+                   "stage": "migrated", "target": "orders"}]})
+    installed = Installed(case)
+    check_header(case, installed)
+    check_symbols(case, installed)
+    programs = compile_examples(case, installed)
+    matapalo = case.matapalo(rules=rules)
+    publish_and_consume(case, matapalo, installed, programs)
+    serve(case, matapalo, installed, programs["service"])
+    by_hand(case, matapalo)
+    in_python(case, matapalo)
+
+
+lib.main(scenario)
