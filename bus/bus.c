@@ -385,6 +385,31 @@ bus_take_back(struct bus *bus, const struct id *exchange_id,
 	return true;
 }
 
+bool
+bus_is_held_up(struct bus *bus)
+{
+	int64_t first, last;
+
+	return groups_damage(bus->groups, &first, &last);
+}
+
+static void
+write_damage(struct bus *bus, struct json *out)
+{
+	int64_t first, last;
+
+	if (!groups_damage(bus->groups, &first, &last)) {
+		json_str(out, NULL);
+		return;
+	}
+	json_object_begin(out);
+	json_key(out, "first");
+	json_i64(out, first);
+	json_key(out, "last");
+	json_i64(out, last);
+	json_object_end(out);
+}
+
 void
 bus_status(struct bus *bus, struct json *out)
 {
@@ -392,6 +417,8 @@ bus_status(struct bus *bus, struct json *out)
 	json_object_begin(out);
 	json_key(out, "groups");
 	groups_status(bus->groups, out);
+	json_key(out, "damaged");
+	write_damage(bus, out);
 	json_key(out, "dead_letters");
 	json_array_begin(out);
 	if (bus->server)

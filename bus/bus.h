@@ -42,6 +42,9 @@ void bus_set_redact(struct bus *bus, const struct redact *r);
 /* bus_url returns the i-th address as bound (a port of 0 resolved), NULL
  * past the end. */
 const char *bus_url(const struct bus *bus, size_t i);
+/* bus_is_held_up: some events of the journal cannot be read, and groups stand
+ * before them. Any thread; two atomic loads. */
+bool bus_is_held_up(struct bus *bus);
 /* bus_journal lends the journal given to bus_open; any thread. */
 struct journal *bus_journal(const struct bus *bus);
 

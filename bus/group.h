@@ -4,6 +4,7 @@
 #define BUS_GROUP_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "bus/groups.h"
 
@@ -126,10 +127,13 @@ struct groups {
 	struct groups_time now;	/* as of the current call */
 	pthread_mutex_t flush_lock;	/* of the flushes' status */
 	pthread_cond_t flush_ended;
+	_Atomic int64_t damaged_first, damaged_last;	/* 0: none */
 };
 
 /* group.c */
 void groups_refresh(struct groups *g);
+/* groups_note_damage: what the reader has just met, or got past. */
+void groups_note_damage(struct groups *g);
 struct group *group_find(struct groups *g, const char *name);
 struct group *group_new(struct groups *g, const char *name);
 void group_free(struct group *p);

@@ -188,6 +188,9 @@ uint64_t groups_tick(struct groups *g);
 /* groups_status writes an array; groups_status_one an object, or returns
  * false when there is no such group. */
 void groups_status(struct groups *g, struct json *out);
+/* groups_damage: events before which groups stand, because the journal cannot
+ * be read there. Any thread, without a lock. */
+bool groups_damage(struct groups *g, int64_t *first, int64_t *last);
 bool groups_status_one(struct groups *g, const char *name, struct json *out);
 
 #endif

@@ -52,6 +52,24 @@ oldest_letter_seconds(struct groups *g, const struct group *p)
 	return age_us > 0 ? (double)age_us / 1e6 : 0;
 }
 
+void
+groups_note_damage(struct groups *g)
+{
+	int64_t first, last;
+
+	(void)journal_reader_damage(g->reader, &first, &last);
+	atomic_store(&g->damaged_last, last);
+	atomic_store(&g->damaged_first, first);
+}
+
+bool
+groups_damage(struct groups *g, int64_t *first, int64_t *last)
+{
+	*first = atomic_load(&g->damaged_first);
+	*last = atomic_load(&g->damaged_last);
+	return *first;
+}
+
 static void
 write_number(struct json *j, const char *name, int64_t v)
 {

@@ -168,14 +168,15 @@ take_new(struct taking *t)
 		return false;
 	n = journal_read(t->g->reader, p->read, &f, t->max + WAITING_MAX,
 			 SCAN_ROWS, on_new_row, t, &scanned);
-	if (t->failed || n < 0)
+	groups_note_damage(t->g);
+	if (t->failed)
 		return false;
 	if (scanned > p->read)
 		group_dirty(t->g, p, GROUP_SKIP_MS);
 	p->read = scanned;
 	if (group_given_is_short(p))
 		group_dirty(t->g, p, 0);
-	return true;
+	return n >= 0;
 }
 
 static void

@@ -248,6 +248,8 @@ struct journal_reader {
 	sqlite3_stmt *stmts[STMT_COUNT];
 	struct name_cache types, sources;
 	bool failing;		/* and has said so */
+	int64_t damaged_first, damaged_last;	/* 0: none known */
+	uint64_t damage_said_us;
 };
 
 /* journal_row_fill takes the columns of EVENT_ONE; -1: they make no row. */

@@ -203,7 +203,8 @@ void journal_reader_close(struct journal_reader **r);
  * *scanned is the last sequence looked at (matching or not; never beyond the
  * newest), so that a cursor may skip what does not match; scan_limit bounds
  * how many rows one call looks at. A row whose checksum is wrong is
- * counted, logged and skipped. Returns the number delivered or -1. */
+ * counted, logged and skipped. Returns the number delivered or -1; *scanned is
+ * true then, too: what was delivered before stays delivered. */
 int journal_read(struct journal_reader *r, int64_t after,
 		 const struct journal_filter *f, size_t max,
 		 size_t scan_limit,
@@ -213,6 +214,10 @@ int journal_read(struct journal_reader *r, int64_t after,
 int journal_read_one(struct journal_reader *r, int64_t sequence,
 		     bool (*fn)(void *arg, const struct journal_row *row),
 		     void *arg);
+/* journal_reader_damage: the events at which the last journal_read broke off
+ * because the file leads astray there, until one has got past them. */
+bool journal_reader_damage(const struct journal_reader *r, int64_t *first,
+			   int64_t *last);
 int journal_read_last_sequence(struct journal_reader *r, int64_t *sequence);
 /* journal_find_time: where to begin in order not to miss an event of that
  * time or later, beyond the newest when there is none; earlier ones may be

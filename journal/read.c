@@ -15,7 +15,12 @@
 #define READER_BUSY_WAIT_MS 2000
 #define TRANSACTION_US 5000
 
-enum fetched { FETCHED_FAILED = -1, FETCHED_NOT, FETCHED_OK, FETCHED_STOP };
+/* The same damage is told again after so long. */
+#define DAMAGE_WARN_US 300000000u
+
+/* GONE: there is no such row; NOT: one that is not for the caller. */
+enum fetched { FETCHED_FAILED = -1, FETCHED_NOT, FETCHED_OK, FETCHED_STOP,
+	       FETCHED_GONE };
 
 /* Where the rows of one call go. */
 struct sink {
@@ -175,7 +180,7 @@ static enum fetched
 row_fetch(struct journal_reader *r, int64_t sequence, const struct sink *sink)
 {
 	sqlite3_stmt *s = r->stmts[STMT_EVENT_ONE];
-	enum fetched result = FETCHED_NOT;
+	enum fetched result = FETCHED_GONE;
 	int rc;
 
 	INVARIANT(!sqlite3_stmt_busy(s));	/* called from a callback */
@@ -201,6 +206,8 @@ journal_read_one(struct journal_reader *r, int64_t sequence,
 
 	MAGIC_CHECK(r, JOURNAL_READER_MAGIC);
 	result = row_fetch(r, sequence, &sink);
+	if (result == FETCHED_GONE)
+		return 0;
 	return result == FETCHED_STOP ? 1 : (int)result;
 }
 
@@ -260,6 +267,7 @@ struct walk {
 	size_t max, limit;
 	size_t delivered, looked;
 	int64_t scanned;
+	int64_t newest;		/* as the transaction has it */
 	uint64_t pause_us;	/* the transaction is old enough then */
 };
 
@@ -267,7 +275,8 @@ enum walked {
 	WALKED_FAILED = -1,
 	WALKED_TO_NEWEST,
 	WALKED_ENOUGH,		/* a limit, or the callback */
-	WALKED_A_WHILE		/* goes on in a new transaction */
+	WALKED_A_WHILE,		/* goes on in a new transaction */
+	WALKED_DAMAGED		/* the tree leads astray behind `scanned` */
 };
 
 static enum walked
@@ -276,11 +285,15 @@ walk_row(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 	int64_t sequence = sqlite3_column_int64(s, 0);
 	enum fetched got = FETCHED_NOT;
 
+	if (sequence <= w->scanned || sequence > w->newest)
+		return WALKED_DAMAGED;
 	w->looked++;
 	if (walk_wants(r, s, w->filter))
 		got = row_fetch(r, sequence, &w->sink);
 	if (got == FETCHED_FAILED)
 		return WALKED_FAILED;
+	if (got == FETCHED_GONE)
+		return WALKED_DAMAGED;
 	w->scanned = sequence;
 	w->delivered += got != FETCHED_NOT;
 	if (got == FETCHED_STOP || w->delivered == w->max ||
@@ -302,6 +315,8 @@ walk_run(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 			result = walk_row(r, s, w);
 		else if (rc == SQLITE_DONE)
 			result = WALKED_TO_NEWEST;
+		else if ((rc & 0xff) == SQLITE_CORRUPT)
+			result = WALKED_DAMAGED;
 		else
 			result = journal_reader_failed(r, "walk the events");
 	} while (result == WALKED_A_WHILE && clock_mono_us() < w->pause_us);
@@ -309,23 +324,109 @@ walk_run(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 	return result;
 }
 
+/* ---- damage that stops a walk ---- */
+
+static bool
+row_is_there(struct journal_reader *r, int64_t sequence)
+{
+	sqlite3_stmt *s = r->stmts[STMT_EVENT_ONE];
+	bool there;
+
+	sqlite3_bind_int64(s, 1, sequence);
+	there = sqlite3_step(s) == SQLITE_ROW;
+	sqlite3_reset(s);
+	return there;
+}
+
+static bool
+is_readable_after(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
+		  int64_t newest)
+{
+	int64_t next = newest + 1;
+	int rc;
+
+	sqlite3_bind_int64(s, 1, sequence);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		next = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ||
+	       (next > sequence && next <= newest && row_is_there(r, next));
+}
+
+/* The first number from `bad` + 1 on behind which reading works again. */
+static int64_t
+damage_end(struct journal_reader *r, sqlite3_stmt *s, int64_t bad,
+	   int64_t newest)
+{
+	int64_t step = 1, good, middle;
+
+	while (bad + step < newest &&
+	       !is_readable_after(r, s, bad + step, newest))
+		step *= 2;
+	good = bad + step < newest ? bad + step : newest;
+	bad += step / 2;
+	while (good - bad > 1) {
+		middle = bad + (good - bad) / 2;
+		if (is_readable_after(r, s, middle, newest))
+			good = middle;
+		else
+			bad = middle;
+	}
+	return good;
+}
+
+/* Nothing is skipped unasked: whoever reads stops here until an operator has
+ * restored the file or moved the group behind it. */
+static void
+damage_found(struct journal_reader *r, sqlite3_stmt *s, const struct walk *w)
+{
+	uint64_t now = clock_mono_us();
+
+	if (r->damaged_first == w->scanned + 1 &&
+	    now < r->damage_said_us + DAMAGE_WARN_US)
+		return;
+	if (r->damaged_first != w->scanned + 1)
+		counter_inc(COUNTER_JOURNAL_CORRUPT);
+	r->damaged_first = w->scanned + 1;
+	r->damaged_last = damage_end(r, s, w->scanned, w->newest);
+	r->damage_said_us = now;
+	log_error("journal.damaged", "%s: events %lld to %lld cannot be read, "
+		  "the file is damaged there; groups that need them stand "
+		  "still. Look with `matapalo verify`, then restore a backup, "
+		  "or give the events up: `matapalo groups seek GROUP %lld`",
+		  r->path, (long long)r->damaged_first,
+		  (long long)r->damaged_last, (long long)r->damaged_last + 1);
+}
+
+bool
+journal_reader_damage(const struct journal_reader *r, int64_t *first,
+		      int64_t *last)
+{
+	*first = r->damaged_first;
+	*last = r->damaged_last;
+	return r->damaged_first;
+}
+
 /* One transaction, short whatever the rows weigh and the callback does: the
  * log cannot start over while a reader looks at it. */
 static enum walked
 walk_transaction(struct journal_reader *r, struct walk *w)
 {
+	sqlite3_stmt *s = walk_choose(r, w->filter);
 	enum walked result = WALKED_FAILED;
-	int64_t newest;
 
 	if (transaction_begin(r) < 0)
 		return WALKED_FAILED;
 	w->pause_us = clock_mono_us() + TRANSACTION_US;
 	/* Inside the transaction: the end of what this walk can see. */
-	if (journal_read_last_sequence(r, &newest) == 0)
-		result = walk_run(r, walk_choose(r, w->filter), w);
+	if (journal_read_last_sequence(r, &w->newest) == 0)
+		result = walk_run(r, s, w);
+	if (result == WALKED_DAMAGED)
+		damage_found(r, s, w);
 	transaction_end(r);
-	if (result == WALKED_TO_NEWEST && newest > w->scanned)
-		w->scanned = newest;
+	if (result == WALKED_TO_NEWEST && w->newest > w->scanned)
+		w->scanned = w->newest;
 	return result;
 }
 
@@ -349,9 +450,11 @@ journal_read(struct journal_reader *r, int64_t after,
 	while (result == WALKED_A_WHILE)
 		result = walk_transaction(r, &w);
 	r->failing = result == WALKED_FAILED;
+	if (after < r->damaged_first && w.scanned >= r->damaged_first)
+		r->damaged_first = r->damaged_last = 0;
 	if (scanned)
 		*scanned = w.scanned;
-	return r->failing ? -1 : (int)w.delivered;
+	return r->failing || result == WALKED_DAMAGED ? -1 : (int)w.delivered;
 }
 
 int

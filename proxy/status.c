@@ -124,6 +124,9 @@ run_warns(struct run *r, const char **warning)
 	if (u.over_limit)
 		*warning = "the journal is over retain_size, because "
 			   "something still needs its oldest events";
+	if (r->proxy.bus && bus_is_held_up(r->proxy.bus))
+		*warning = "the journal is damaged and groups stand still; "
+			   "bus.damaged in the status names the events";
 	return true;
 }
 
