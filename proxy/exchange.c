@@ -219,6 +219,17 @@ exchange_elapsed_us(const struct exchange *ex)
 	return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 }
 
+int64_t
+exchange_started_wall_us(struct exchange *ex)
+{
+	/* Not exchange_elapsed_us: it has no room for more than 71 minutes. */
+	if (!ex->started_wall_us)
+		ex->started_wall_us =
+			clock_wall_us() -
+			(int64_t)(clock_mono_us() - ex->started_us);
+	return ex->started_wall_us;
+}
+
 void
 exchange_deadline(struct exchange *ex, unsigned ms)
 {

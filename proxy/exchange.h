@@ -158,6 +158,9 @@ void exchange_try_upstream(struct exchange *ex,
 			   const struct rules_target *target);
 /* exchange_elapsed_us: since the request head was complete. */
 uint32_t exchange_elapsed_us(const struct exchange *ex);
+/* exchange_started_wall_us is the same for all events of the exchange: asked
+ * for once. */
+int64_t exchange_started_wall_us(struct exchange *ex);
 /* exchange_deadline moves the present deadline, ms from now; 0: none. */
 void exchange_deadline(struct exchange *ex, unsigned ms);
 /* exchange_progress: bytes moved, or the upstream's turn begins. */

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/counter.h"
 #include "base/invariant.h"
 #include "proxy/client.h"
@@ -230,16 +229,6 @@ copy_route(struct bus_record *r, struct flat *flat,
 	r->strict = d->strict;
 }
 
-/* Once for all events of the exchange; nobody else asks for it. */
-static int64_t
-started_wall_us(struct exchange *ex)
-{
-	if (!ex->started_wall_us)
-		ex->started_wall_us = clock_wall_us() -
-				      (int64_t)exchange_elapsed_us(ex);
-	return ex->started_wall_us;
-}
-
 static struct record_box *
 box_new(struct exchange *ex, enum bus_record_kind kind, struct flat *flat)
 {
@@ -262,7 +251,7 @@ box_new(struct exchange *ex, enum bus_record_kind kind, struct flat *flat)
 	r->release = record_release;
 	r->exchange_id = *exchange_id(ex);
 	r->event_id = id_make();
-	r->started_us = started_wall_us(ex);
+	r->started_us = exchange_started_wall_us(ex);
 	return box;
 }
 
