@@ -241,9 +241,8 @@ entry_set_key(struct group *p, struct entry *e, struct span key)
 
 /* ---- the list ---- */
 
-/* Index of the first entry at or after the sequence. */
-static size_t
-lower_bound(const struct group *p, int64_t sequence)
+size_t
+entry_index(const struct group *p, int64_t sequence)
 {
 	size_t low = 0, high = p->count;
 
@@ -261,7 +260,7 @@ lower_bound(const struct group *p, int64_t sequence)
 struct entry *
 entry_any(struct group *p, int64_t sequence)
 {
-	size_t i = lower_bound(p, sequence);
+	size_t i = entry_index(p, sequence);
 
 	return i < p->count && p->at[i].sequence == sequence ? &p->at[i] : NULL;
 }
@@ -293,7 +292,7 @@ entries_grow(struct group *p)
 struct entry *
 entry_add(struct group *p, int64_t sequence)
 {
-	size_t i = lower_bound(p, sequence);
+	size_t i = entry_index(p, sequence);
 
 	if (entries_grow(p) < 0)
 		return NULL;

@@ -153,6 +153,8 @@ group_given_is_short(const struct group *p)
 /* consumer_restore: one of an earlier process, that may come back. */
 struct consumer *consumer_restore(struct groups *g, struct group *p,
 				  const char *name);
+/* entry_index: of the first entry at or after the sequence, or count. */
+size_t entry_index(const struct group *p, int64_t sequence);
 struct entry *entry_find(struct group *p, int64_t sequence);
 /* entry_any: settled ones, too. */
 struct entry *entry_any(struct group *p, int64_t sequence);

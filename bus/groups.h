@@ -152,6 +152,15 @@ enum groups_effect { GROUPS_STALE, GROUPS_SETTLED, GROUPS_UNBLOCKED };
 enum groups_effect groups_settle(struct groups *g,
 				 const struct groups_who *who,
 				 const struct groups_answer *a);
+/* groups_settle_range does so with what the consumer holds from first to
+ * last, whatever a->sequence is, and returns how many that was. */
+struct groups_range {
+	int64_t first, last;
+};
+size_t groups_settle_range(struct groups *g, const struct groups_who *who,
+			   const struct groups_range *r,
+			   const struct groups_answer *a,
+			   enum groups_effect *effect);
 
 /* groups_session_gone: leases of consumers of that connection run out after
  * a second, unless they are seen on another one before. groups_leave hands

@@ -264,6 +264,55 @@ groups_settle(struct groups *g, const struct groups_who *who,
 	return effect;
 }
 
+/* Settling adds nothing to the list and takes nothing out of it. */
+static size_t
+settle_between(struct groups *g, struct group *p, struct consumer *c,
+	       const struct groups_range *r, const struct groups_answer *a,
+	       enum groups_effect *effect)
+{
+	size_t n = 0;
+
+	for (size_t i = entry_index(p, r->first);
+	     i < p->count && p->at[i].sequence <= r->last; i++) {
+		struct entry *e = &p->at[i];
+		bool tight;
+
+		if (e->state != ENTRY_LEASED || e->owner != c)
+			continue;
+		tight = is_tight(p, e, a->verdict);
+		entry_answer(g, p, e, a);
+		if (tight)
+			*effect = GROUPS_UNBLOCKED;
+		n++;
+	}
+	return n;
+}
+
+size_t
+groups_settle_range(struct groups *g, const struct groups_who *who,
+		    const struct groups_range *r,
+		    const struct groups_answer *a, enum groups_effect *effect)
+{
+	struct group *p;
+	struct consumer *c = NULL;
+	size_t n = 0;
+
+	*effect = GROUPS_SETTLED;
+	pthread_mutex_lock(&g->lock);
+	groups_refresh(g);
+	p = group_find(g, who->group);
+	if (p)
+		c = consumer_find(p, who->consumer);
+	if (c) {
+		(void)consumer_seen(g, p, who);
+		n = settle_between(g, p, c, r, a, effect);
+	}
+	pthread_mutex_unlock(&g->lock);
+	if (n == 0)
+		*effect = GROUPS_STALE;
+	return n;
+}
+
 /* ---- time ---- */
 
 static bool

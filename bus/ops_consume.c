@@ -83,7 +83,30 @@ delay_of(const struct cJSON *p, unsigned fallback)
 	return v < 0 ? 0 : v > 604800000 ? 604800000 : (unsigned)v;
 }
 
-/* An item is a sequence, or {"sequence", "delay_ms"?, "reason"?}. */
+/* [first, last]: what of it the consumer holds; the rest is nobody's fault. */
+static int
+settle_range(struct settling *s, const struct cJSON *range, const char *name,
+	     struct error *err)
+{
+	const struct cJSON *from = payload_first(range);
+	const struct cJSON *to = payload_next(from);
+	const struct groups_range r = { payload_int(from, -1),
+					payload_int(to, -1) };
+	const struct groups_who who = who_of(s->call);
+	const struct groups_answer a = { s->verdict, r.first, s->delay_ms,
+					 s->reason };
+	enum groups_effect effect = GROUPS_STALE;
+
+	if (r.first < 0 || r.last < r.first || payload_next(to))
+		return error_set(err, "%s: a range is a list of its first and "
+				 "its last sequence", name);
+	s->settled += groups_settle_range(s->call->server->bus->groups, &who,
+					  &r, &a, &effect);
+	s->unblocked |= effect == GROUPS_UNBLOCKED;
+	return 0;
+}
+
+/* An item is a sequence, {"sequence", "delay_ms"?, "reason"?} or a range. */
 static int
 settle_list(struct settling *s, const struct cJSON *list, const char *name,
 	    struct error *err)
@@ -98,9 +121,15 @@ settle_list(struct settling *s, const struct cJSON *list, const char *name,
 		int64_t sequence = payload_int(
 			object ? payload_member(i, "sequence") : i, -1);
 
+		if (payload_is_array(i)) {
+			if (settle_range(s, i, name, err) < 0)
+				return -1;
+			continue;
+		}
 		if (sequence < 0)
 			return error_set(err, "%s: an item is the sequence of "
-					 "an event, or an object with it",
+					 "an event, an object with it, or a "
+					 "list of a first and a last one",
 					 name);
 		settle_one(s, sequence,
 			   object ? delay_of(i, s->delay_ms) : s->delay_ms,

@@ -5,10 +5,6 @@
 #include "bus/server.h"
 #include "payload/payload.h"
 
-#define DATA_BYTES_MAX (4u << 20)
-#define NAME_SIZE 257
-#define SUBJECT_SIZE 2049
-
 /* What the end of an append needs; behind the publication. */
 struct append {
 	struct call *call;
@@ -127,94 +123,17 @@ append(struct call *c, const struct journal_event *e, struct append *a,
 	return CALL_LATER;
 }
 
-/* ---- members ---- */
-
-/* 1: there is one, 0: none, -1: not an id. */
-static int
-read_id(const struct cJSON *in, const char *name, struct id *id,
-	struct error *err)
-{
-	const struct cJSON *m = payload_member(in, name);
-	const char *text = payload_string(m, "");
-
-	if (!m)
-		return 0;
-	if (id_parse(text, strlen(text), id) == 0)
-		return 1;
-	return error_set(err, "%s must be a UUID of 36 characters", name);
-}
-
-static void
-write_causation(struct buf *out, const struct id *cause)
-{
-	char text[ID_TEXT_SIZE];
-
-	buf_printf(out, "\"causationid\":\"%s\"", id_text(cause, text));
-}
-
 /* ---- publish ---- */
 
-struct published {
-	char type[NAME_SIZE], subject[SUBJECT_SIZE], key[NAME_SIZE];
-	char correlation[ID_TEXT_SIZE];
-	struct id id, correlation_id, cause;
-	int has_id, has_correlation, has_cause;
-};
-
-static int
-read_type(const struct cJSON *in, char *out, struct error *err)
-{
-	if (read_text(in, "type", NULL, out, NAME_SIZE, err) < 0)
-		return -1;
-	if (!out[0])
-		return error_set(err, "type is empty");
-	if (strncmp(out, "matapalo.", 9) == 0)
-		return error_set(err, "types that begin with \"matapalo.\" "
-				 "are reserved");
-	return 0;
-}
-
-static int
-read_published(const struct cJSON *in, struct published *p, struct error *err)
-{
-	if (read_type(in, p->type, err) < 0 ||
-	    read_text(in, "subject", "", p->subject, sizeof(p->subject),
-		      err) < 0 ||
-	    read_text(in, "partitionkey", "", p->key, sizeof(p->key),
-		      err) < 0)
-		return -1;
-	p->has_id = read_id(in, "id", &p->id, err);
-	p->has_correlation = read_id(in, "correlationid", &p->correlation_id,
-				     err);
-	p->has_cause = read_id(in, "causationid", &p->cause, err);
-	return p->has_id < 0 || p->has_correlation < 0 || p->has_cause < 0
-		       ? -1
-		       : 0;
-}
-
 static enum call_result
-publish(struct call *c, struct published *p, struct span data,
-	struct buf *extensions)
+publish(struct call *c, const struct published *p)
 {
 	struct append a = { .call = c, .keyed = p->has_id == 1,
 			    .key = { RECENT_PUBLISH, p->id } };
-	struct journal_event e = {
-		.id = p->has_id ? p->id : id_make(),
-		.time_us = clock_wall_us(),
-		.type = span_of(p->type),
-		.source = span_of(c->server->bus->source->source),
-		.subject = span_of(p->subject),
-		.partition_key = span_of(p->key),
-		.data = data,
-	};
 	enum call_result result = CALL_LATER;
+	struct journal_event e;
 
-	if (p->has_correlation)
-		e.correlation = span_of(id_text(&p->correlation_id,
-						p->correlation));
-	if (p->has_cause)
-		write_causation(extensions, &p->cause);
-	e.extensions = buf_span(extensions);
+	published_event(p, c->server->bus->source, &e);
 	if (begin(c, &a, &result) != RECENT_NEW)
 		return result;
 	return append(c, &e, &a, NULL, on_published);
@@ -223,23 +142,19 @@ publish(struct call *c, struct published *p, struct span data,
 enum call_result
 op_publish(struct call *c, const struct cJSON *in)
 {
-	CLEANUP(buf_fini) struct buf data = { 0 };
-	CLEANUP(buf_fini) struct buf extensions = { 0 };
-	const struct cJSON *m = payload_member(in, "data");
+	const struct cJSON *events = payload_member(in, "events");
 	struct published p = { 0 };
 	struct error err = { 0 };
+	enum call_result result;
 
-	if (read_published(in, &p, &err) < 0)
-		return call_error(c, "bad_request", "%s", err.text);
-	if (m)
-		payload_write(m, &data);
-	if (data.failed)
-		return call_error(c, "no_memory", "the bus is out of memory");
-	if (data.len > DATA_BYTES_MAX)
-		return call_error(c, "too_large", "data has %zu bytes, the "
-				  "limit is %u: store it elsewhere and send "
-				  "its address", data.len, DATA_BYTES_MAX);
-	return publish(c, &p, buf_span(&data), &extensions);
+	if (events)
+		return publish_many(c, in, events);
+	if (published_read(in, &p, &err) < 0)
+		result = call_error(c, p.code, "%s", err.text);
+	else
+		result = publish(c, &p);
+	published_fini(&p);
+	return result;
 }
 
 /* ---- reply ---- */
@@ -293,13 +208,14 @@ static int
 read_answer_to(const struct cJSON *in, struct answer_to *to,
 	       struct error *err)
 {
-	int rc = read_id(in, "correlationid", &to->correlation, err);
+	int rc = published_read_id(in, "correlationid", &to->correlation,
+				   err);
 
 	if (rc == 0)
 		return error_set(err, "correlationid is missing: it is the "
 				 "command's");
-	to->has_cause = read_id(in, "causationid", &to->cause, err);
-	to->has_id = read_id(in, "id", &to->id, err);
+	to->has_cause = published_read_id(in, "causationid", &to->cause, err);
+	to->has_id = published_read_id(in, "id", &to->id, err);
 	return rc < 0 || to->has_cause < 0 || to->has_id < 0 ? -1 : 0;
 }
 
@@ -335,7 +251,7 @@ reply(struct call *c, const struct answer_to *to, struct bus_reply *r)
 		 "\"dataschema\":\"" ENCODE_SCHEMA "reply:v1\"");
 	if (to->has_cause) {
 		buf_addc(&extensions, ',');
-		write_causation(&extensions, &to->cause);
+		published_write_causation(&extensions, &to->cause);
 	}
 	if (begin(c, &a, &result) != RECENT_NEW) {
 		bus_reply_free(&r);

@@ -10,7 +10,7 @@
 #define BUCKETS 4096
 #define NONE UINT32_MAX
 
-struct published {
+struct recent_slot {
 	struct recent_key key;
 	int64_t sequence;	/* 0 while pending */
 	struct call *waiting;
@@ -20,7 +20,7 @@ struct published {
 
 struct recent {
 	pthread_mutex_t lock;
-	struct published at[RECENT_MAX];
+	struct recent_slot at[RECENT_MAX];
 	uint32_t bucket[BUCKETS];
 	uint32_t newest;	/* slot that is taken next */
 };
@@ -71,7 +71,7 @@ place(struct recent *r, const struct recent_key *k)
 static void
 drop(struct recent *r, uint32_t slot)
 {
-	struct published *p = &r->at[slot];
+	struct recent_slot *p = &r->at[slot];
 	uint32_t *at;
 
 	if (!p->used)
@@ -91,7 +91,7 @@ add(struct recent *r, const struct recent_key *k)
 	INVARIANT(!r->at[slot].used || r->at[slot].sequence > 0);
 	drop(r, slot);
 	at = place(r, k);
-	r->at[slot] = (struct published){ .key = *k, .next = NONE,
+	r->at[slot] = (struct recent_slot){ .key = *k, .next = NONE,
 					  .used = true };
 	*at = slot;
 }

@@ -50,7 +50,7 @@ struct call {
 	char request[SERVER_TOKEN_SIZE];
 	struct groups_settings settings;	/* fetch; filter of a read */
 	int64_t after;
-	size_t max, stale;
+	size_t max, stale;	/* max: also events that were published */
 	bool repeat;		/* this request was answered before */
 	char differs[SERVER_TOKEN_SIZE];	/* a list, or "" */
 	uint64_t version;	/* of a group; to be on disk */
@@ -144,7 +144,7 @@ struct recent_key {
 	uint8_t kind;		/* publish and reply do not meet */
 	struct id id;
 };
-enum recent_kind { RECENT_PUBLISH, RECENT_REPLY };
+enum recent_kind { RECENT_PUBLISH, RECENT_PUBLISH_MANY, RECENT_REPLY };
 enum recent_state { RECENT_NEW, RECENT_PENDING, RECENT_DONE };
 
 struct recent *recent_new(void);
@@ -157,6 +157,39 @@ enum recent_state recent_begin(struct recent *r, const struct recent_key *k,
  * 0: it failed and may be tried again. */
 struct call *recent_end(struct recent *r, const struct recent_key *k,
 			int64_t sequence);
+
+/* ---- published.c: what a program says of its event ---- */
+
+#define PUBLISHED_NAME_SIZE 257
+#define PUBLISHED_SUBJECT_SIZE 2049
+
+struct published {
+	char type[PUBLISHED_NAME_SIZE], key[PUBLISHED_NAME_SIZE];
+	char subject[PUBLISHED_SUBJECT_SIZE];
+	char correlation[ID_TEXT_SIZE];
+	struct id id, correlation_id, cause;
+	int has_id, has_correlation, has_cause;
+	struct buf data, extensions;
+	const char *code;	/* of a refusal */
+};
+
+/* published_read: 0, or -1 with err and p->code. In both cases the caller
+ * calls published_fini. */
+MUST_CHECK int published_read(const struct cJSON *in, struct published *p,
+			      struct error *err);
+void published_fini(struct published *p);
+/* published_event fills e with what p holds. */
+void published_event(const struct published *p,
+		     const struct bus_source *source, struct journal_event *e);
+/* published_read_id: 1: there is one, 0: none, -1: not an id. */
+MUST_CHECK int published_read_id(const struct cJSON *in, const char *name,
+				 struct id *id, struct error *err);
+void published_write_causation(struct buf *out, const struct id *cause);
+
+/* ---- publish_many.c ---- */
+
+enum call_result publish_many(struct call *c, const struct cJSON *in,
+			      const struct cJSON *events);
 
 /* ---- reply.c ---- */
 
