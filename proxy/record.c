@@ -16,10 +16,28 @@
 #include "proxy/worker.h"
 #include "rules/rules.h"
 
+/* The ring bounds how many records wait, this how large they may be: a disk
+ * that hangs must not cost a worker its memory. Records without kept bodies
+ * lie in chunks and are bounded by the ring alone. */
+#define HEAVY_MOST ((size_t)64 << 20)
+
+static void
+heavy_add(struct record_box *box, size_t n)
+{
+	if (n == 0)
+		return;
+	box->heavy += n;
+	atomic_fetch_add_explicit(&box->worker->records.heavy, n,
+				  memory_order_relaxed);
+}
+
 /* Any thread. */
 static void
 box_free(struct record_box *box)
 {
+	if (box->heavy)
+		atomic_fetch_sub_explicit(&box->worker->records.heavy,
+					  box->heavy, memory_order_relaxed);
 	free(box->heap[0]);
 	free(box->heap[1]);
 	record_pool_give(box, box->chunk);
@@ -150,6 +168,7 @@ body_take(struct record_box *box, int side, struct flat *flat,
 	}
 	out->bytes = (struct span){ c->heap ? c->heap : "", c->len };
 	box->heap[side] = c->heap;
+	heavy_add(box, c->cap);
 	c->heap = NULL;
 	c->len = c->cap = 0;
 }
@@ -243,6 +262,8 @@ box_new(struct exchange *ex, enum bus_record_kind kind, struct flat *flat)
 	box->worker = ex->worker;
 	box->chunk = chunk;
 	box->ex = NULL;
+	box->heavy = 0;
+	heavy_add(box, chunk ? 0 : size);
 	box->heap[0] = box->heap[1] = NULL;
 	*flat = (struct flat){ (char *)(box + 1), (char *)box + size };
 	r = &box->record;
@@ -292,6 +313,14 @@ copy_both(struct record_box *box, struct flat *flat, struct exchange *ex)
 		flat, trailers_of(&ex->response, &ex->download));
 }
 
+static bool
+is_too_heavy(const struct record_box *box)
+{
+	return box->heavy > 0 &&
+	       atomic_load_explicit(&box->worker->records.heavy,
+				    memory_order_relaxed) > HEAVY_MOST;
+}
+
 /* Pushes; an exchange that waits must get through even when the ring is
  * full, others are counted and dropped. */
 static enum record_result
@@ -303,6 +332,11 @@ box_push(struct record_box *box, struct exchange *ex, bool wait)
 		box->ex = ex;
 		box->record.item.urgent = true;
 		ex->commit_pending = true;
+	}
+	if (!wait && is_too_heavy(box)) {
+		counter_inc(COUNTER_DROPPED_RING_BYTES);
+		box_free(box);
+		return RECORD_OK;
 	}
 	if (journal_push(w->queue, &box->record.item))
 		return wait ? RECORD_WAIT : RECORD_OK;

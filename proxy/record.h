@@ -24,6 +24,7 @@ struct record_box {
 	struct exchange *ex;
 	enum journal_status status;
 	char *heap[2];			/* captured bodies, taken over */
+	size_t heavy;			/* bytes outside of chunks */
 	struct record_chunk *chunk;	/* NULL: on its own */
 };
 
@@ -32,6 +33,7 @@ struct record_pool {
 	struct record_chunk *current, *spare;	/* the worker's */
 	_Atomic(struct record_chunk *) back;	/* from any thread */
 	atomic_uint total;
+	atomic_size_t heavy;		/* bytes outside of chunks */
 };
 
 /* record_pool_take returns size bytes and says where they are from; the

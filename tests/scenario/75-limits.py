@@ -6,9 +6,11 @@ import signal
 import time
 
 import lib
+import strike
 from lib import Client, fetch, make_request
 
 TICK = os.sysconf("SC_CLK_TCK")
+HEAVY = 'matapalo_exchanges_dropped_total{reason="ring_bytes"}'
 DROPPED = 'matapalo_exchanges_dropped_total{reason="journal_unwritable"}'
 
 
@@ -71,6 +73,32 @@ def settle(case, matapalo):
             m["matapalo_exchanges_recorded_total"] + dropped
     lib.wait_for(law, "answered = recorded + dropped")
     case.check(True, "conservation")
+
+
+def disk_that_hangs(case, origin):
+    """While a sync does not return, kept bodies take a bounded amount of
+    memory: what is above it is dropped, counted, and answered all the same."""
+    if lib.is_sanitized():
+        return                  # a sanitizer wants to be loaded first
+    disk = strike.Strike(case)
+    matapalo = case.matapalo(legacy=origin.url, workers=1,
+                             env=disk.environment)
+    with Client(matapalo.port) as client:
+        client.request("GET", "/bytes/65536")
+        settle(case, matapalo)
+        before = matapalo.rss_kib()
+        disk.arm("log-sync", strike.HANG)
+        answers = [client.request("GET", "/bytes/65536")
+                   for _ in range(3000)]
+        grown = (matapalo.rss_kib() - before) // 1024
+        dropped = matapalo.metrics()[HEAVY]
+        disk.disarm()
+    case.equal({(a.status, len(a.body)) for a in answers}, {(200, 65536)},
+               "answers while the disk hangs")
+    case.check(grown < 160, "%d MiB more" % grown)
+    case.check(dropped > 500, "%d dropped" % dropped)
+    settle(case, matapalo)
+    case.equal(matapalo.stop(), 0, "exit status")
 
 
 def no_descriptors(case, origin):
@@ -141,6 +169,7 @@ def scenario(case):
     impatience(case, origin)
     no_descriptors(case, origin)
     full_disk(case, origin)
+    disk_that_hangs(case, origin)
 
 
 lib.main(scenario)

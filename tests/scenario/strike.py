@@ -12,7 +12,7 @@ LIBRARY = os.path.join(lib.BUILD, "tests", "tools", "strike.so")
 POINTS = ("nowhere", "log-write", "log-written", "log-sync", "log-synced",
           "db-write", "db-written", "db-sync", "db-synced", "open",
           "truncate", "unlink", "rename", "delete", "rules", "rules-read")
-KILL, FAIL, SHORT = 1, 2, 3
+KILL, FAIL, SHORT, HANG = 1, 2, 3, 4
 FOR_EVER = 1 << 30
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 

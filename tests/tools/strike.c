@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Preloaded into a process, it strikes at a named point: kills the process,
- * or lets the call fail. A test says where through the file named by
- * STRIKE_FILE: 32-bit numbers {point, action, errno, countdown, more, struck}
- * and then how often each point was passed. Points are in strike.py. And it
- * moves the wall clock: the last two are seconds to add and whether time
- * stands still. The monotonic clock is left alone, as in life. */
+ * lets the call fail, or lets it hang until it is to strike elsewhere. A test
+ * says where through the file named by STRIKE_FILE: 32-bit numbers {point,
+ * action, errno, countdown, more, struck} and then how often each point was
+ * passed. Points are in strike.py. And it moves the wall clock: the last two
+ * are seconds to add and whether time stands still. The monotonic clock is
+ * left alone, as in life. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -41,7 +42,7 @@ enum point {
 	RULES_READ,		/* and was read */
 	POINTS
 };
-enum action { KILL = 1, FAIL, SHORT };
+enum action { KILL = 1, FAIL, SHORT, HANG };
 enum file { OTHER, DB, LOG, RULES_FILE };
 
 struct shared {
@@ -88,6 +89,9 @@ passes(enum point p)
 	atomic_fetch_add(&shared->struck, 1);
 	if (atomic_load(&shared->action) == KILL)
 		kill(getpid(), SIGKILL);
+	while (atomic_load(&shared->action) == HANG &&
+	       atomic_load(&shared->point) == (int)p)
+		usleep(1000);
 	return atomic_load(&shared->action);
 }
 
