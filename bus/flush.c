@@ -93,7 +93,7 @@ apply_change(const struct flush *f, const struct change *c,
 		journal_tx_dead_put(tx, &dead);
 		return;
 	case CHANGE_RESET:
-		journal_tx_retries_delete(tx, f->name);
+		journal_tx_retries_reset(tx, f->name);
 		return;
 	}
 }

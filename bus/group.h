@@ -69,7 +69,7 @@ struct entry {
 
 /* What the next save does besides the cursor. */
 enum change_kind { CHANGE_RETRY, CHANGE_DONE, CHANGE_DEAD,
-		   CHANGE_RESET /* all retries */ };
+		   CHANGE_RESET /* retries that are from the log */ };
 struct change {
 	enum change_kind kind;
 	int64_t sequence;

@@ -175,7 +175,8 @@ enum groups_result { GROUPS_DONE, GROUPS_UNKNOWN, GROUPS_IN_USE,
 /* Each sets *version; groups_is_saved(version) tells when the change is on
  * disk. The group's events in flight become nobody's with groups_seek (what
  * comes for them later is stale), its retries are forgotten, and exactly the
- * events from the place on come, but for dead letters. */
+ * events from the place on come, but for dead letters, and what was redriven
+ * or replayed and is not settled yet. */
 enum groups_result groups_seek(struct groups *g, const char *name,
 			       const struct groups_place *to,
 			       uint64_t *version);

@@ -27,6 +27,41 @@ skip_unsaved_dead(struct group *p)
 	return 0;
 }
 
+static struct entry
+revived_anew(const struct groups *g, const struct entry *e)
+{
+	struct entry kept = *e;
+
+	if (e->state == ENTRY_LEASED)
+		kept.attempts--;
+	if (e->state != ENTRY_WAITING)
+		kept.due = g->now.mono_ms;
+	kept.state = ENTRY_WAITING;
+	kept.owner = NULL;
+	kept.key = NULL;
+	return kept;
+}
+
+/* What an operator wanted to come again is no part of the log's order: it
+ * comes wherever the group goes. Its row is on disk and stays there. */
+static void
+clear_but_revived(struct groups *g, struct group *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->count; i++)
+		if (p->at[i].origin != JOURNAL_FROM_LOG &&
+		    p->at[i].state != ENTRY_SETTLED)
+			p->at[kept++] = revived_anew(g, &p->at[i]);
+	group_clear(p);
+	p->count = p->retrying = kept;
+	for (size_t i = 0; i < kept; i++)
+		if (entry_load(g, p, &p->at[i]) < 0)
+			log_warn("bus.group-seek", "group %s: event %lld comes "
+				 "again, but cannot be read now", p->name,
+				 (long long)p->at[i].sequence);
+}
+
 static enum groups_result
 seek(struct groups *g, struct group *p, const struct groups_place *to)
 {
@@ -37,7 +72,7 @@ seek(struct groups *g, struct group *p, const struct groups_place *to)
 	group_flush_settle(g, p);
 	if (group_place(g, to, &after) < 0)
 		return GROUPS_FAILED;
-	group_clear(p);
+	clear_but_revived(g, p);
 	if (was > p->doubtful)
 		p->doubtful = was;
 	p->read = after;

@@ -25,7 +25,8 @@ journal_tx_group_delete(struct journal_tx *tx, const char *name)
 {
 	journal_bind_str(tx, tx->j->stmts[STMT_GROUP_DELETE], 1, name);
 	journal_tx_run(tx, STMT_GROUP_DELETE, "delete a group");
-	journal_tx_retries_delete(tx, name);
+	journal_bind_str(tx, tx->j->stmts[STMT_RETRY_DELETE_GROUP], 1, name);
+	journal_tx_run(tx, STMT_RETRY_DELETE_GROUP, "delete retries");
 }
 
 /* ---- history ---- */
@@ -87,10 +88,10 @@ journal_tx_retry_delete(struct journal_tx *tx, const char *group,
 /* ---- dead letters ---- */
 
 void
-journal_tx_retries_delete(struct journal_tx *tx, const char *group)
+journal_tx_retries_reset(struct journal_tx *tx, const char *group)
 {
-	journal_bind_str(tx, tx->j->stmts[STMT_RETRY_DELETE_GROUP], 1, group);
-	journal_tx_run(tx, STMT_RETRY_DELETE_GROUP, "delete retries");
+	journal_bind_str(tx, tx->j->stmts[STMT_RETRY_RESET], 1, group);
+	journal_tx_run(tx, STMT_RETRY_RESET, "forget retries");
 }
 
 void

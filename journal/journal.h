@@ -155,8 +155,9 @@ void journal_tx_retry_put(struct journal_tx *tx,
 			  const struct journal_retry *r);
 void journal_tx_retry_delete(struct journal_tx *tx, const char *group,
 			     int64_t sequence);
-/* journal_tx_retries_delete: all of the group. */
-void journal_tx_retries_delete(struct journal_tx *tx, const char *group);
+/* journal_tx_retries_reset: all of the group but what an operator wanted to
+ * come again. */
+void journal_tx_retries_reset(struct journal_tx *tx, const char *group);
 void journal_tx_dead_put(struct journal_tx *tx, const struct journal_dead *d);
 /* Small durable values of other parts: (space, key) -> text. A value in a
  * space "NAME.pending" that is a JSON object with a member `sequence` keeps

@@ -165,6 +165,29 @@ START_TEST(a_redrive_fills_no_group)
 }
 END_TEST
 
+/* Its dead letter is gone: the row is all that is left of a redriven event. */
+START_TEST(a_seek_keeps_what_was_redriven)
+{
+	fixture_append_many(&live_fixture, "a.v1", 4, 1);
+	ck_assert_uint_eq(fetched("c", 4), 4);
+	term(1, 4);
+	await_letters(4);
+	ck_assert_int_eq(ask_number(c, "{\"op\":\"dlq_redrive\",\"all\":true,"
+				       "\"group\":\"g\",\"wait_ms\":5000}",
+				    "/redriven"), 4);
+	ck_assert_uint_eq(fetched("c", 3), 3);
+	term(1, 1);
+	say(c, "{\"op\":\"group_seek\",\"group\":\"g\","
+	       "\"to\":\"newest\"}");
+	ck_assert_uint_eq(fetched("d", 9), 3);
+	say(c, "{\"op\":\"group_seek\",\"group\":\"g\","
+	       "\"to\":\"newest\"}");
+	reconnect();
+	ck_assert_uint_eq(fetched("e", 9), 3);
+	ck_assert_int_eq(dead(), 1);
+}
+END_TEST
+
 START_TEST(redriven_events_of_a_key_have_one_owner)
 {
 	fixture_append_many(&live_fixture, "a.v1", 4, 1);
@@ -235,6 +258,7 @@ suite(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, purged_beyond_the_cursor_stays_purged);
 	tcase_add_test(t, a_redrive_fills_no_group);
+	tcase_add_test(t, a_seek_keeps_what_was_redriven);
 	tcase_add_test(t, redriven_events_of_a_key_have_one_owner);
 	tcase_add_test(t, a_rate_is_kept);
 	tcase_add_loop_test(t, refusals_say_what, 0,
