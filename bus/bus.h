@@ -24,6 +24,7 @@ struct bus_options {
 	/* Who may do what, a file of tokens (bus/access.h); lent until
 	 * bus_close. NULL: whoever can connect may do everything. */
 	const char *tokens;
+	unsigned connections;		/* at one time; 0: 1000 */
 };
 
 /* bus_open loads groups from the journal, writes `unknown` terminal events

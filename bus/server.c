@@ -418,14 +418,20 @@ on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	struct server *s = arg;
 	int id = nng_pipe_id(pipe);
+	bool full;
 
 	pthread_mutex_lock(&s->lock);
 	if (event == NNG_PIPE_EV_ADD_PRE)
 		s->pipes++;
 	else
 		s->pipes--;
+	full = event == NNG_PIPE_EV_ADD_PRE && s->pipes > s->pipes_max;
 	pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
+	if (full) {
+		counter_inc(COUNTER_BUS_REFUSED_CONNECTIONS);
+		nng_pipe_close(pipe);
+	}
 	if (event == NNG_PIPE_EV_REM_POST && id > 0)
 		bus_session_gone(s->bus, (uint32_t)id);
 }
@@ -433,57 +439,12 @@ on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 /* ---- open ---- */
 
 static int
-failed(struct error *err, const char *url, const char *what, int rc)
-{
-	return error_set(err, "bus %s: cannot %s: %s", url, what,
-			 nng_strerror(rc));
-}
-
-static char *
-bound_url(nng_listener l, const char *url)
-{
-	int port = 0;
-	size_t size = strlen(url) + 8;
-	char *out;
-
-	if (strncmp(url, "tcp", 3) != 0 ||
-	    nng_listener_get_int(l, NNG_OPT_TCP_BOUND_PORT, &port) != 0)
-		return strdup(url);
-	out = malloc(size);
-	if (out)
-		snprintf(out, size, "%.*s:%d",
-			 (int)(strrchr(url, ':') - url), url, port);
-	return out;
-}
-
-/* The socket file is its owner's alone: whoever may open it, may consume. */
-static int
-listen_on(struct server *s, const char *url, struct error *err)
-{
-	nng_listener l;
-	int rc = nng_listener_create(&l, s->socket, url);
-
-	if (rc != 0)
-		return failed(err, url, "use this address", rc);
-	if (strncmp(url, "ipc:", 4) == 0)
-		(void)nng_listener_set_int(l, NNG_OPT_IPC_PERMISSIONS, 0600);
-	rc = nng_listener_start(l, 0);
-	if (rc != 0)
-		return failed(err, url, "listen", rc);
-	s->urls[s->url_count] = bound_url(l, url);
-	if (!s->urls[s->url_count])
-		return error_set(err, "bus %s: no memory", url);
-	s->url_count++;
-	return 0;
-}
-
-static int
 open_socket(struct server *s, struct error *err)
 {
 	int rc = patience_open(nng_rep0_open, &s->socket);
 
 	if (rc != 0)
-		return failed(err, "(nng)", "open a socket", rc);
+		return server_failed(err, "(nng)", "open a socket", rc);
 	s->is_open = true;
 	rc = nng_socket_set_size(s->socket, NNG_OPT_RECVMAXSZ,
 				 SERVER_FRAME_MAX);
@@ -493,7 +454,7 @@ open_socket(struct server *s, struct error *err)
 	if (rc == 0)
 		rc = nng_pipe_notify(s->socket, NNG_PIPE_EV_REM_POST, on_pipe,
 				     s);
-	return rc ? failed(err, "(nng)", "set up a socket", rc) : 0;
+	return rc ? server_failed(err, "(nng)", "set up a socket", rc) : 0;
 }
 
 static int
@@ -508,7 +469,7 @@ open_call(struct server *s, struct call *c, struct error *err)
 	if (rc != 0) {
 		nng_aio_free(c->aio);
 		c->aio = NULL;
-		return failed(err, "(nng)", "open a context", rc);
+		return server_failed(err, "(nng)", "open a context", rc);
 	}
 	return 0;
 }
@@ -565,6 +526,7 @@ server_open(struct bus *b, const struct bus_options *o, struct error *err)
 	s->bus = b;
 	pthread_mutex_init(&s->lock, NULL);
 	s->tokens_path = o->tokens;
+	s->pipes_max = o->connections ? o->connections : SERVER_PIPES_MAX;
 	pthread_mutex_init(&s->read_lock, NULL);
 	pthread_mutex_init(&s->access_lock, NULL);
 	init_idle(s);
@@ -572,7 +534,7 @@ server_open(struct bus *b, const struct bus_options *o, struct error *err)
 	     server_load_tokens(s, err) == 0 && open_socket(s, err) == 0 &&
 	     open_calls(s, err) == 0;
 	for (; ok && *urls; urls++)
-		ok = listen_on(s, *urls, err) == 0;
+		ok = server_listen(s, *urls, err) == 0;
 	if (!ok)
 		server_close(&s);
 	return s;

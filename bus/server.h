@@ -12,6 +12,7 @@ struct cJSON;
 
 #define SERVER_CALLS 256	/* requests at one time */
 #define SERVER_WAITING_MAX 192	/* of them long polls */
+#define SERVER_PIPES_MAX 1000	/* unless it is said otherwise */
 #define SERVER_FRAME_MAX (16u << 20)
 #define SERVER_ANSWER_SOFT (512u << 10)	/* then an answer is full */
 #define SERVER_WAIT_MAX_MS 60000
@@ -76,7 +77,7 @@ struct server {
 	size_t waiting;
 	size_t punished;	/* of them */
 	size_t handing;		/* calls that are being given to nng */
-	size_t pipes;		/* connections */
+	size_t pipes, pipes_max;	/* connections */
 	size_t asked_again;	/* requests that came after the stop */
 	bool stopping;
 };
@@ -119,6 +120,14 @@ void call_refuse(struct call *c, enum access_verdict verdict);
 enum access_verdict server_ask(struct server *s,
 			       const struct access_question *q);
 MUST_CHECK int server_load_tokens(struct server *s, struct error *err);
+
+/* ---- listen.c ---- */
+
+MUST_CHECK int server_listen(struct server *s, const char *url,
+			     struct error *err);
+/* server_failed sets err to what nng says; returns -1. */
+int server_failed(struct error *err, const char *url, const char *what,
+		  int rc);
 
 /* ---- server.c ---- */
 

@@ -26,6 +26,7 @@ struct console_settings {
 	const char *admin_token_file;	/* default DATA/admin.token */
 	const char *bus[CONSOLE_LIST_MAX + 1];
 	const char *bus_tokens;		/* file, or NULL */
+	unsigned bus_connections;
 	unsigned workers;		/* 0: one a core */
 	const char *log_level;
 	const char *source;		/* CloudEvents source of events */

@@ -131,6 +131,7 @@ start_bus(struct run *r, struct error *err)
 {
 	struct bus_options o = { .urls = r->settings->bus,
 				 .tokens = r->settings->bus_tokens,
+				 .connections = r->settings->bus_connections,
 				 .source = &r->proxy.source };
 
 	r->proxy.source.source = r->settings->source;
