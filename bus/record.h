@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/digest.h"
+#include "base/emit.h"
 #include "base/id.h"
 #include "base/message.h"
 #include "base/redact.h"
@@ -43,6 +44,8 @@ struct bus_record {
 	enum bus_record_kind kind;
 	const struct bus_source *source;
 	const struct redact *redact;	/* valid until release */
+	const struct emit_list *emits;	/* likewise; NULL: none */
+	size_t emitted;			/* set when it is applied */
 	struct id event_id, exchange_id;
 	int64_t started_us;		/* wall time */
 	uint32_t connect_us, first_byte_us, total_us;	/* from the start */

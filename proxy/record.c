@@ -245,6 +245,7 @@ copy_route(struct bus_record *r, struct flat *flat,
 		r->shadow = span_of(d->shadow->name);
 	r->proto = ex->secure ? SPAN_LITERAL("https") : SPAN_LITERAL("http");
 	r->redact = &ex->lease->rules->redact;
+	r->emits = rule->emits.count ? &rule->emits : NULL;
 	r->strict = d->strict;
 }
 

@@ -168,6 +168,30 @@ explain_shadow(const struct router_decision *d,
 	}
 }
 
+static void
+explain_emits(const struct router_decision *d, struct buf *out)
+{
+	const struct emit_list *l = &d->rule->emits;
+
+	if (!d->record || d->rule->stage == RULES_STAGE_RETIRED)
+		return;
+	for (size_t i = 0; i < l->count; i++) {
+		const struct emit *e = &l->at[i];
+
+		buf_printf(out, "emits       %s on status", e->type);
+		for (size_t k = 0; k < e->range_count; k++) {
+			buf_printf(out, "%s%u", k ? "," : " ",
+				   e->statuses[k].from);
+			if (e->statuses[k].to != e->statuses[k].from)
+				buf_printf(out, "-%u", e->statuses[k].to);
+		}
+		if (e->condition_count)
+			buf_printf(out, ", if %zu more hold",
+				   e->condition_count);
+		buf_addc(out, '\n');
+	}
+}
+
 void
 router_explain(const struct rules *rules, const struct message_request *req,
 	       struct buf *out)
@@ -186,4 +210,5 @@ router_explain(const struct rules *rules, const struct message_request *req,
 	explain_share(&d, out);
 	explain_record(&d, out);
 	explain_shadow(&d, req, out);
+	explain_emits(&d, out);
 }

@@ -100,6 +100,24 @@ load_headers(struct rules_load *l, const struct rules_node *node,
 }
 
 static int
+load_emits(struct rules_load *l, const struct rules_node *node,
+	   struct index_expect *e)
+{
+	struct rules_node at;
+	unsigned status;
+
+	if (keys_count(l, node, KEY_EXPECT_STATUS, 100, &status) < 0)
+		return -1;
+	if (status > 599) {
+		keys_get(node, KEY_EXPECT_STATUS, &at);
+		return load_fail(l, &at, "%u is no status code", status);
+	}
+	e->status = (int)status;
+	return keys_strings(l, node, KEY_EXPECT_EMITS, NULL, &e->emits,
+			    &e->emit_count);
+}
+
+static int
 load_expect(struct rules_load *l, const struct rules_node *node,
 	    struct index_expect *e)
 {
@@ -113,6 +131,8 @@ load_expect(struct rules_load *l, const struct rules_node *node,
 	    check_rule_name(l, node, e->rule) < 0)
 		return -1;
 	e->parsed.client = span_of(client);
+	if (load_emits(l, node, e) < 0)
+		return -1;
 	return load_answers(l, node, &e->answers);
 }
 
@@ -143,6 +163,45 @@ load_expects(struct rules_load *l, const struct rules_node *root)
 	return 0;
 }
 
+static void
+list_types(const struct emit_list *l, int status, struct buf *out)
+{
+	const char *between = "";
+
+	for (size_t i = 0; i < l->count; i++) {
+		if (!emit_takes_status(&l->at[i], status))
+			continue;
+		buf_printf(out, "%s%s", between, l->at[i].type);
+		between = ", ";
+	}
+}
+
+/* Whether the rule emits just those types for that status. */
+static size_t
+run_emits(const struct index_expect *e, const struct rules_rule *rule,
+	  struct buf *out)
+{
+	struct buf want = { 0 }, have = { 0 };
+	size_t failed;
+
+	if (!e->emits)
+		return 0;
+	for (size_t i = 0; i < e->emit_count; i++)
+		buf_printf(&want, "%s%s", i ? ", " : "", e->emits[i]);
+	if (rule->stage != RULES_STAGE_PASSTHROUGH &&
+	    rule->stage != RULES_STAGE_RETIRED)
+		list_types(&rule->emits, e->status, &have);
+	failed = strcmp(buf_str(&want), buf_str(&have)) != 0;
+	if (failed)
+		buf_printf(out, "line %d: %s: expected status %d to emit "
+			   "\"%s\", but it is \"%s\" (rule \"%s\")\n",
+			   e->line, e->request, e->status, buf_str(&want),
+			   buf_str(&have), rule->name);
+	buf_fini(&want);
+	buf_fini(&have);
+	return failed;
+}
+
 static size_t
 run_one(const struct rules *r, const struct index_expect *e, struct buf *out)
 {
@@ -157,6 +216,8 @@ run_one(const struct rules *r, const struct index_expect *e, struct buf *out)
 			   e->rule, rule->name, rule->line);
 		return 1;
 	}
+	if (run_emits(e, rule, out))
+		return 1;
 	target = answer_target(r, rule, &e->parsed, &bucket);
 	answers = target ? target->name : "gone";
 	if (!e->answers || strcmp(answers, e->answers) == 0)

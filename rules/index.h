@@ -36,6 +36,9 @@ struct index_expect {
 	const char *request;	/* "GET /products/7" */
 	struct message_request parsed;
 	const char *rule, *answers;	/* answers NULL: any */
+	const char *const *emits;	/* NULL: any */
+	size_t emit_count;
+	int status;			/* of the answer */
 	int line;
 };
 

@@ -9,6 +9,7 @@
 #define J_BOOL (1u << JSON_TRUE | 1u << JSON_FALSE)
 #define J_ARRAY (1u << JSON_ARRAY)
 #define J_OBJECT (1u << JSON_OBJECT)
+#define J_ANY (~0u)
 
 static const struct keys_row rows[] = {
 #define KEY(object, sym, key, type, need, def, sentence) \

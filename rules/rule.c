@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/emit.h"
 #include "rules/index.h"
 #include "rules/keys.h"
 
@@ -226,6 +227,8 @@ load_route(struct rules_load *l, const struct rules_node *node,
 	    load_durability(l, node, rule) < 0)
 		return -1;
 	settle_shadow(rule);
+	if (emit_load(l, node, rule) < 0)
+		return -1;
 	return keys_get(node, KEY_RULE_COMPARE, &compare)
 		       ? rule_load_compare(l, &compare, &rule->compare)
 		       : 0;

@@ -11,6 +11,7 @@
 
 #include "base/attr.h"
 #include "base/buf.h"
+#include "base/emit.h"
 #include "base/error.h"
 #include "base/message.h"
 #include "base/redact.h"
@@ -152,6 +153,7 @@ struct rules_rule {
 	enum rules_durability durability_safe, durability_unsafe;
 	size_t record_body_bytes;	/* capture cap a side */
 	struct rules_compare compare;
+	struct emit_list emits;
 };
 
 /* An outside broker fed from the journal (adapters/). */

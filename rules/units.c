@@ -123,11 +123,25 @@ read_status(const char *s, uint16_t *value)
 	return *value >= 100 && *value <= 599 ? s + 3 : NULL;
 }
 
+/* "200", "200-299" or "2xx" */
+static const char *
+read_statuses(const char *s, uint16_t *from, uint16_t *to)
+{
+	if (*s >= '1' && *s <= '5' && s[1] == 'x' && s[2] == 'x') {
+		*from = (uint16_t)((*s - '0') * 100);
+		*to = (uint16_t)(*from + 99);
+		return s + 3;
+	}
+	s = read_status(s, from);
+	*to = *from;
+	return s && *s == '-' ? read_status(s + 1, to) : s;
+}
+
 const char *
 units_statuses(const char *s, struct rules_statuses *out)
 {
 	static const char complaint[] =
-		"is no set of status codes such as \"200-399\", \"503\" or "
+		"is no set of status codes such as \"200-399\", \"5xx\" or "
 		"\"200-299,404\"";
 	uint16_t from, to;
 
@@ -135,10 +149,7 @@ units_statuses(const char *s, struct rules_statuses *out)
 	if (strcmp(s, "none") == 0)
 		return NULL;
 	for (;; s++) {
-		s = read_status(s, &from);
-		to = from;
-		if (s && *s == '-')
-			s = read_status(s + 1, &to);
+		s = read_statuses(s, &from, &to);
 		if (!s || to < from)
 			return complaint;
 		if (out->count == RULES_STATUS_RANGES)
