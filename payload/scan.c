@@ -101,12 +101,33 @@ scan_escape(struct scan *s)
 	return 0;
 }
 
+typedef uint8_t bytes16 __attribute__((vector_size(16)));
+
+/* Sixteen bytes at a time, as long as none of them is a quote, a backslash or
+ * a control character: a vector of the compiler, not of a machine. */
+static const char *
+skip_plain(const char *at, const char *end)
+{
+	uint64_t halves[2];
+	bytes16 v;
+
+	for (; end - at >= 16; at += 16) {
+		memcpy(&v, at, sizeof(v));
+		v = (bytes16)((v < 0x20) | (v == '"') | (v == '\\'));
+		memcpy(halves, &v, sizeof(halves));
+		if (halves[0] | halves[1])
+			break;
+	}
+	return at;
+}
+
 static int
 scan_string(struct scan *s)
 {
 	if (!take(s, '"'))
 		return scan_error(s, "expected a string in double quotes");
-	while (s->at < s->end) {
+	for (s->at = skip_plain(s->at, s->end); s->at < s->end;
+	     s->at = skip_plain(s->at, s->end)) {
 		unsigned char c = (unsigned char)*s->at;
 
 		if (c < 0x20)
@@ -250,8 +271,14 @@ skip_string(struct span *rest)
 {
 	size_t i = 1;
 
-	while (i < rest->len && rest->at[i] != '"')
-		i += rest->at[i] == '\\' ? 2 : 1;
+	while (i < rest->len && rest->at[i] != '"') {
+		size_t from = i;
+
+		i = (size_t)(skip_plain(rest->at + i, rest->at + rest->len) -
+			     rest->at);
+		if (i == from)
+			i += rest->at[i] == '\\' ? 2 : 1;
+	}
 	i = i < rest->len ? i + 1 : rest->len;
 	rest->at += i;
 	rest->len -= i;
