@@ -135,6 +135,7 @@ main(void)
 	SRunner *r;
 	int failed;
 
+	tcase_set_timeout(c, 30);
 	tcase_add_test(c, counts_connections);
 	tcase_add_test(c, one_customer_has_a_64);
 	tcase_add_test(c, limits_the_rate);

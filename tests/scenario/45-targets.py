@@ -640,8 +640,12 @@ def names(case):
         wait_for(lambda: old.requests == 2, "a running request")
         say("127.0.0.3")
         wait_for(lambda: known() == ["127.0.0.3:%d" % port], "the change")
-        case.equal(client.request("GET", "/2").status, 200, "the second")
-        case.equal((old.requests, new.requests), (2, 1), "who was asked")
+        # The worker takes the new list when it wakes next.
+        wait_for(lambda: client.request("GET", "/2").status == 200 and
+                 new.requests == 1, "the new address to be asked")
+        asked = old.requests
+        case.equal(client.request("GET", "/3").status, 200, "the next")
+        case.equal((old.requests, new.requests), (asked, 2), "who was asked")
         old.gate.set()
         case.equal(running.get(timeout=20).status, 200, "it ends well")
         wait_for(lambda: old.connections == 0, "idle connections to close")
