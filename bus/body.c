@@ -8,8 +8,6 @@
 
 #include <stdio.h>
 
-#include <stdio.h>
-
 #include "payload/payload.h"
 
 /* Deeper values stay text: consumers' parsers have limits, too. */
