@@ -35,20 +35,34 @@ group_dirty(struct groups *g, struct group *p, unsigned within_ms)
 		p->flush_at = at;
 }
 
+/* Room for what is under way, too: it may come back, and what was decided
+ * must not be lost for want of memory then. */
+static bool
+reserve(struct changes *all, size_t count)
+{
+	size_t cap = all->cap ? all->cap : 16;
+	struct change *at;
+
+	while (cap < count)
+		cap *= 2;
+	if (all->at && cap == all->cap)
+		return true;
+	at = realloc(all->at, cap * sizeof(*at));
+	if (!at)
+		return false;
+	all->at = at;
+	all->cap = cap;
+	return true;
+}
+
 bool
 group_change(struct groups *g, struct group *p, const struct change *c)
 {
 	struct changes *all = &p->changes;
+	size_t under_way = p->flush ? p->flush->changes.count : 0;
 
-	if (all->count == all->cap) {
-		size_t cap = all->cap ? all->cap * 2 : 16;
-		struct change *at = realloc(all->at, cap * sizeof(*at));
-
-		if (!at)
-			return false;
-		all->at = at;
-		all->cap = cap;
-	}
+	if (!reserve(all, under_way + all->count + 1))
+		return false;
 	all->at[all->count++] = *c;
 	group_dirty(g, p, GROUP_FLUSH_MS);
 	return true;
@@ -155,26 +169,24 @@ flush_free(struct flush *f)
 	free(f);
 }
 
-/* What failed goes before what came since. */
+/* What failed goes before what came since; group_change left room for it. */
 static void
 put_back(struct group *p, struct flush *f)
 {
-	struct changes newer = p->changes;
-	size_t n = f->changes.count + newer.count;
-	struct change *at;
+	struct changes *newer = &p->changes, *older = &f->changes;
 
 	p->saved_cursor = -1;
-	if (f->changes.count == 0)
+	if (newer->count == 0) {
+		free(newer->at);
+		*newer = *older;
+		*older = (struct changes){ 0 };
 		return;
-	at = realloc(f->changes.at, n * sizeof(*at));
-	if (!at)
-		return;
-	if (newer.count > 0)
-		memcpy(at + f->changes.count, newer.at,
-		       newer.count * sizeof(*at));
-	free(newer.at);
-	p->changes = (struct changes){ at, n, n };
-	f->changes = (struct changes){ 0 };
+	}
+	INVARIANT(older->count + newer->count <= newer->cap);
+	memmove(newer->at + older->count, newer->at,
+		newer->count * sizeof(*newer->at));
+	memcpy(newer->at, older->at, older->count * sizeof(*newer->at));
+	newer->count += older->count;
 }
 
 /* false while the last save is under way. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Consumers that come, go, die and crowd; a journal that fails them. */
+#include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -318,19 +320,84 @@ has_failed_again(void *arg)
 	return counter_get(COUNTER_JOURNAL_ERRORS) >= *errors + 2;
 }
 
+/* Keeps the journal's thread from going on. */
+struct plug {
+	struct journal_item item;
+	sem_t in, out;
+};
+
+static int
+plug_apply(struct journal_item *item, struct journal_tx *tx)
+{
+	struct plug *p = (struct plug *)item;
+
+	(void)tx;
+	sem_post(&p->in);
+	sem_wait(&p->out);
+	return 0;
+}
+
+static void
+plug_done(struct journal_item *item, enum journal_status status)
+{
+	(void)item;
+	(void)status;
+}
+
+static void
+plug_push(struct plug *p)
+{
+	static const struct journal_item_ops ops = { plug_apply, plug_done };
+
+	sem_init(&p->in, 0, 0);
+	sem_init(&p->out, 0, 0);
+	p->item = (struct journal_item){ .ops = &ops, .urgent = true };
+	journal_post(live_fixture.journal, &p->item);
+	sem_wait(&p->in);
+}
+
+static void
+plug_pull(struct plug *p)
+{
+	sem_post(&p->out);
+}
+
+static void
+term(struct bus_client *c, int first, int last)
+{
+	char request[128];
+
+	for (int n = first; n <= last; n++) {
+		snprintf(request, sizeof(request),
+			 "{\"op\":\"term\",\"group\":\"g\",\"consumer\":\"c\","
+			 "\"sequence\":%d}", n);
+		say(c, request);
+	}
+}
+
 START_TEST(unwritable_journal_is_said)
 {
 	static const char again[] =
 		"{\"op\":\"publish\",\"type\":\"a.v1\",\"id\":"
 		"\"018f0000-0000-7000-8000-000000000001\"}";
 	struct bus_client *c = connect_to(live_ipc);
+	struct plug plug;
 	struct cJSON *p;
 	int64_t errors;
 
 	signal(SIGXFSZ, SIG_IGN);
-	fixture_append_many(&live_fixture, "a.v1", 2, 0);
+	fixture_append_many(&live_fixture, "a.v1", 40, 0);
 	say(c, "{\"op\":\"fetch\",\"group\":\"g\",\"consumer\":\"c\"}");
+	plug_push(&plug);
+	term(c, 3, 20);
+	/* Ten times as long as a save waits: some come while it is under
+	 * way, and go behind it when it has failed. */
+	for (int n = 21; n <= 40; n++) {
+		term(c, n, n);
+		poll(NULL, 0, 10);
+	}
 	limit_files(1);
+	plug_pull(&plug);
 	ck_assert_ptr_null(ask(c, again));
 	ck_assert_msg(strstr(live_refusal, "unavailable"), "%s", live_refusal);
 	say(c, "{\"op\":\"ack\",\"group\":\"g\",\"consumer\":\"c\","
@@ -348,13 +415,16 @@ START_TEST(unwritable_journal_is_said)
 	live_start();
 	c = connect_to(live_ipc);
 	p = must(c, "{\"op\":\"fetch\",\"group\":\"g\",\"consumer\":\"c\"}");
-	ck_assert_int_gt(number(p, "/events/0/sequence"), 2);
+	ck_assert_int_gt(number(p, "/events/0/sequence"), 40);
+	payload_free(&p);
+	p = must(c, "{\"op\":\"dlq_list\",\"group\":\"g\"}");
+	ck_assert_uint_eq(count(p, "/dead"), 38);
+	ck_assert_int_eq(number(p, "/dead/0/sequence"), 3);
+	ck_assert_int_eq(number(p, "/dead/37/sequence"), 40);
 	payload_free(&p);
 	bus_client_close(&c);
 }
 END_TEST
-
-/* ---- subscribers in this process ---- */
 
 /* ---- subscribers in this process ---- */
 
