@@ -199,6 +199,23 @@ static const char *const migrations[] = {
 	" nullif(type, ''), nullif(subject, ''), reason,"
 	" strftime('%Y-%m-%dT%H:%M:%SZ', created / 1000000, 'unixepoch')"
 	" FROM hold;",
+
+	/* What caused what, and whose trace it was. */
+	"DROP VIEW events;"
+	"CREATE VIEW events(sequence, id, time, type, subject, source,"
+	" correlationid, data, causationid, traceparent, partitionkey) AS"
+	" SELECT e.seq,"
+	" lower(substr(hex(e.id), 1, 8) || '-' || substr(hex(e.id), 9, 4)"
+	" || '-' || substr(hex(e.id), 13, 4) || '-' ||"
+	" substr(hex(e.id), 17, 4) || '-' || substr(hex(e.id), 21)),"
+	" strftime('%Y-%m-%dT%H:%M:%S', e.time / 1000000, 'unixepoch')"
+	" || printf('.%06dZ', e.time % 1000000),"
+	" t.text, e.subject, s.text, e.correlation, e.data,"
+	" ('{' || e.extensions || '}') ->> '$.causationid',"
+	" ('{' || e.extensions || '}') ->> '$.traceparent',"
+	" nullif(e.partition_key, '')"
+	" FROM event e JOIN name t ON t.id = e.type"
+	" JOIN name s ON s.id = e.source;",
 };
 
 static const struct {

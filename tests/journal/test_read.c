@@ -216,7 +216,7 @@ START_TEST(views_are_a_promise)
 	ck_assert_str_eq(sql_text("SELECT group_concat(name) FROM"
 				  " pragma_table_info('events')"),
 			 "sequence,id,time,type,subject,source,correlationid,"
-			 "data");
+			 "data,causationid,traceparent,partitionkey");
 	ck_assert_str_eq(sql_text("SELECT sequence || ' ' || id || ' ' || time"
 				  " || ' ' || type || ' ' || subject || ' ' ||"
 				  " source || ' ' || correlationid || ' ' ||"

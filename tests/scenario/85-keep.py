@@ -172,6 +172,11 @@ def questions(case, matapalo):
                [("PUT", "paid")], "who changed order 7")
     case.equal([r[2] for r in answer("correlationid =")],
                ["matapalo.request.v1", "matapalo.exchange.v1"], "an exchange")
+    case.equal([r[2] for r in answer("causationid = (")],
+               ["matapalo.exchange.v1"], "an effect")
+    case.equal([(r[1], r[2]) for r in answer("0af7651916cd43dd")],
+               [("matapalo.request.v1", "PUT /orders/7"),
+                ("matapalo.exchange.v1", "PUT /orders/7")], "a trace")
     case.equal([r[7] for r in answer("AS numbers")], [7], "what is held")
     case.equal([r[0] for r in answer("FROM dead_letters")], ["hopeless"],
                "dead letters")
@@ -179,8 +184,9 @@ def questions(case, matapalo):
 
 def traffic(case, matapalo):
     """What the questions are about."""
-    case.equal(fetch(matapalo.port, "PUT", "/orders/7", b"paid").status, 200,
-               "a change")
+    case.equal(fetch(matapalo.port, "PUT", "/orders/7", b"paid", [
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-"
+         "b7ad6b7169203331-01")]).status, 200, "a change")
     fetch(matapalo.port, "GET", "/orders/7?full=1")
     out = matapalo.command("consume", "--group", "hopeless", "--exec", "false",
                            "--max-attempts", "1", "--limit", "1")
