@@ -27,6 +27,7 @@ static const struct op {
 void
 call_begin(struct call *c)
 {
+	server_lend_buffer(c);
 	buf_clear(&c->out);
 	json_init(&c->json, &c->out);
 	json_object_begin(&c->json);

@@ -85,6 +85,7 @@ send_now(struct call *c)
 	struct server *s = c->server;
 	nng_msg *m = make_message(c);
 
+	server_return_buffer(c);
 	if (m) {
 		nng_aio_set_msg(c->aio, m);
 		nng_ctx_send(c->ctx, c->aio);
@@ -112,6 +113,7 @@ call_wait(struct call *c, int64_t wait_ms,
 	struct server *s = c->server;
 	bool waits;
 
+	server_return_buffer(c);
 	c->again = again;
 	c->until_ms = clock_mono_ms() + (uint64_t)wait_ms;
 	pthread_mutex_lock(&s->lock);
@@ -304,25 +306,41 @@ drop_picked(const struct picked *p)
 		call_receive(p->at[i]);
 }
 
+/* Returns when the call is to be looked at again. */
+static uint64_t
+serve_call(struct call *c, uint64_t now, struct picked *ready)
+{
+	if (c->state != CALL_WAITING)
+		return GROUPS_NEVER;
+	if (c->again(c, c->until_ms <= now)) {
+		pick(ready, c, CALL_SENDING);
+		return GROUPS_NEVER;
+	}
+	server_return_buffer(c);
+	return c->until_ms;
+}
+
+/* A few answers at a time: they are as many buffers, and the first consumer
+ * need not wait for what the last one gets. */
 uint64_t
 server_serve(struct server *s)
 {
 	uint64_t now = clock_mono_ms(), next = GROUPS_NEVER;
-	struct picked ready = { .count = 0 };
 
-	pthread_mutex_lock(&s->lock);
-	for (size_t i = 0; i < SERVER_CALLS && s->waiting > 0; i++) {
-		struct call *c = &s->calls[i];
+	for (size_t i = 0; i < SERVER_CALLS;) {
+		struct picked ready = { .count = 0 };
 
-		if (c->state != CALL_WAITING)
-			continue;
-		if (c->again(c, c->until_ms <= now))
-			pick(&ready, c, CALL_SENDING);
-		else if (c->until_ms < next)
-			next = c->until_ms;
+		pthread_mutex_lock(&s->lock);
+		if (s->waiting == 0)
+			i = SERVER_CALLS;
+		while (i < SERVER_CALLS && ready.count < SERVER_SPARES) {
+			uint64_t at = serve_call(&s->calls[i++], now, &ready);
+
+			next = at < next ? at : next;
+		}
+		pthread_mutex_unlock(&s->lock);
+		send_picked(&ready);
 	}
-	pthread_mutex_unlock(&s->lock);
-	send_picked(&ready);
 	return next;
 }
 
@@ -529,6 +547,7 @@ server_open(struct bus *b, const struct bus_options *o, struct error *err)
 	s->pipes_max = o->connections ? o->connections : SERVER_PIPES_MAX;
 	pthread_mutex_init(&s->read_lock, NULL);
 	pthread_mutex_init(&s->access_lock, NULL);
+	pthread_mutex_init(&s->spare_lock, NULL);
 	init_idle(s);
 	ok = open_memory(s, urls, err) == 0 &&
 	     server_load_tokens(s, err) == 0 && open_socket(s, err) == 0 &&

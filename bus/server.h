@@ -15,6 +15,10 @@ struct cJSON;
 #define SERVER_PIPES_MAX 1000	/* unless it is said otherwise */
 #define SERVER_FRAME_MAX (16u << 20)
 #define SERVER_ANSWER_SOFT (512u << 10)	/* then an answer is full */
+/* Answers are written into as few buffers as are in use at one time; so many
+ * of at most that size are kept for the next. */
+#define SERVER_SPARES 4
+#define SERVER_SPARE_MAX (1u << 20)
 #define SERVER_WAIT_MAX_MS 60000
 #define SERVER_BATCH_MAX 1000
 #define SERVER_TOKEN_SIZE 129
@@ -72,6 +76,9 @@ struct server {
 	const char *tokens_path;	/* lent; NULL: none are asked for */
 	pthread_mutex_t access_lock;	/* of access; taken last */
 	struct access *access;
+	pthread_mutex_t spare_lock;	/* of the two below; taken last */
+	struct buf spares[SERVER_SPARES];
+	size_t spare_count;
 	pthread_mutex_t lock;		/* of all below, and the calls' state */
 	pthread_cond_t idle;
 	size_t waiting;
@@ -120,6 +127,14 @@ void call_refuse(struct call *c, enum access_verdict verdict);
 enum access_verdict server_ask(struct server *s,
 			       const struct access_question *q);
 MUST_CHECK int server_load_tokens(struct server *s, struct error *err);
+
+/* ---- spare.c ---- */
+
+/* server_lend_buffer gives the call a buffer, if a spare one is there;
+ * server_return_buffer takes what it has. Any thread. */
+void server_lend_buffer(struct call *c);
+void server_return_buffer(struct call *c);
+void server_free_buffers(struct server *s);
 
 /* ---- listen.c ---- */
 

@@ -130,6 +130,8 @@ server_close(struct server **sp)
 	recent_free(&s->recent);
 	journal_reader_close(&s->reader);
 	access_free(&s->access);
+	server_free_buffers(s);
+	pthread_mutex_destroy(&s->spare_lock);
 	pthread_mutex_destroy(&s->access_lock);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->read_lock);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading events on a read-only connection, in short transactions.
  *
- * A read first walks the numbers and types, over a partial index where one
- * fits the filter, and fetches only the rows that are wanted: the bodies of
- * all others are never touched. */
+ * Who wants every type gets the rows as they come. For others a read walks the
+ * numbers and types, over a partial index where one fits the filter, and
+ * fetches only the rows that are wanted: the bodies of all others are never
+ * touched. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -14,6 +15,7 @@
 
 #define READER_BUSY_WAIT_MS 2000
 #define TRANSACTION_US 5000
+#define SCAN_SEQUENCE 11	/* column of EVENT_SCAN */
 
 /* The same damage is told again after so long. */
 #define DAMAGE_WARN_US 300000000u
@@ -261,8 +263,21 @@ walk_wants(struct journal_reader *r, sqlite3_stmt *walk,
 	       journal_filter_type(f->type, type);
 }
 
+static bool
+row_is_there(struct journal_reader *r, int64_t sequence)
+{
+	sqlite3_stmt *s = r->stmts[STMT_EVENT_ONE];
+	bool there;
+
+	sqlite3_bind_int64(s, 1, sequence);
+	there = sqlite3_step(s) == SQLITE_ROW;
+	sqlite3_reset(s);
+	return there;
+}
+
 struct walk {
 	const struct journal_filter *filter;
+	bool by_number;		/* each row is looked up, none is scanned */
 	struct sink sink;
 	size_t max, limit;
 	size_t delivered, looked;
@@ -279,6 +294,28 @@ enum walked {
 	WALKED_DAMAGED		/* the tree leads astray behind `scanned` */
 };
 
+static bool
+is_scan(const struct walk *w)
+{
+	return !w->by_number && !w->filter->type && !w->filter->shadow_only;
+}
+
+static enum walked
+walk_got(struct walk *w, int64_t sequence, enum fetched got)
+{
+	if (got == FETCHED_FAILED)
+		return WALKED_FAILED;
+	if (got == FETCHED_GONE)
+		return WALKED_DAMAGED;
+	w->looked++;
+	w->scanned = sequence;
+	w->delivered += got != FETCHED_NOT;
+	if (got == FETCHED_STOP || w->delivered == w->max ||
+	    w->looked == w->limit)
+		return WALKED_ENOUGH;
+	return WALKED_A_WHILE;
+}
+
 static enum walked
 walk_row(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 {
@@ -287,19 +324,55 @@ walk_row(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 
 	if (sequence <= w->scanned || sequence > w->newest)
 		return WALKED_DAMAGED;
-	w->looked++;
 	if (walk_wants(r, s, w->filter))
 		got = row_fetch(r, sequence, &w->sink);
-	if (got == FETCHED_FAILED)
-		return WALKED_FAILED;
-	if (got == FETCHED_GONE)
+	return walk_got(w, sequence, got);
+}
+
+/* A row that is not the next may be one of a page in the wrong place. */
+static enum walked
+scan_row(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
+{
+	int64_t sequence = sqlite3_column_int64(s, SCAN_SEQUENCE);
+
+	if (sequence <= w->scanned || sequence > w->newest)
 		return WALKED_DAMAGED;
-	w->scanned = sequence;
-	w->delivered += got != FETCHED_NOT;
-	if (got == FETCHED_STOP || w->delivered == w->max ||
-	    w->looked == w->limit)
-		return WALKED_ENOUGH;
+	if (sequence != w->scanned + 1 && !row_is_there(r, sequence))
+		return WALKED_DAMAGED;
+	return walk_got(w, sequence,
+			row_deliver(r, s, sequence, &w->sink));
+}
+
+/* Damage in the middle of a scan: which row it is in is found by walking. */
+static enum walked
+scan_damaged(struct walk *w)
+{
+	w->by_number = true;
 	return WALKED_A_WHILE;
+}
+
+static enum walked
+scan_run(struct journal_reader *r, struct walk *w)
+{
+	sqlite3_stmt *s = r->stmts[STMT_EVENT_SCAN];
+	enum walked result = WALKED_A_WHILE;
+	int rc;
+
+	INVARIANT(!sqlite3_stmt_busy(s));	/* called from a callback */
+	sqlite3_bind_int64(s, 1, w->scanned);
+	do {
+		rc = sqlite3_step(s);
+		if (rc == SQLITE_ROW)
+			result = scan_row(r, s, w);
+		else if (rc == SQLITE_DONE)
+			result = WALKED_TO_NEWEST;
+		else if ((rc & 0xff) == SQLITE_CORRUPT)
+			result = WALKED_DAMAGED;
+		else
+			result = journal_reader_failed(r, "scan the events");
+	} while (result == WALKED_A_WHILE && clock_mono_us() < w->pause_us);
+	sqlite3_reset(s);
+	return result == WALKED_DAMAGED ? scan_damaged(w) : result;
 }
 
 static enum walked
@@ -325,18 +398,6 @@ walk_run(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 }
 
 /* ---- damage that stops a walk ---- */
-
-static bool
-row_is_there(struct journal_reader *r, int64_t sequence)
-{
-	sqlite3_stmt *s = r->stmts[STMT_EVENT_ONE];
-	bool there;
-
-	sqlite3_bind_int64(s, 1, sequence);
-	there = sqlite3_step(s) == SQLITE_ROW;
-	sqlite3_reset(s);
-	return there;
-}
 
 static bool
 is_readable_after(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
@@ -421,7 +482,7 @@ walk_transaction(struct journal_reader *r, struct walk *w)
 	w->pause_us = clock_mono_us() + TRANSACTION_US;
 	/* Inside the transaction: the end of what this walk can see. */
 	if (journal_read_last_sequence(r, &w->newest) == 0)
-		result = walk_run(r, s, w);
+		result = is_scan(w) ? scan_run(r, w) : walk_run(r, s, w);
 	if (result == WALKED_DAMAGED)
 		damage_found(r, s, w);
 	transaction_end(r);
