@@ -53,6 +53,8 @@ journal_gap_append(struct gap *g, struct journal_tx *tx)
 		.time_us = clock_wall_us(),
 		.type = SPAN_LITERAL("matapalo.gap.v1"),
 		.source = SPAN_LITERAL("/matapalo/journal"),
+		.extensions = SPAN_LITERAL(
+			"\"dataschema\":\"urn:matapalo:schema:gap:v1\""),
 		.data = buf_span(&data),
 	};
 	if (data.failed || journal_tx_append(tx, &e, NULL) < 0)

@@ -73,6 +73,8 @@ audit(struct journal_tx *tx, const struct journal_hold *h, const char *action)
 		.type = SPAN_LITERAL("matapalo.hold.v1"),
 		.source = SPAN_LITERAL("/matapalo/journal"),
 		.subject = span_of(h->name),
+		.extensions = SPAN_LITERAL(
+			"\"dataschema\":\"urn:matapalo:schema:hold:v1\""),
 		.data = buf_span(&data),
 	};
 	if (data.failed || journal_tx_append(tx, &e, NULL) < 0)

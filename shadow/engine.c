@@ -192,7 +192,7 @@ make_verdict(struct shadow_verdict *v, const char *correlation,
 	struct shadow_entry *e = shadow_entry_new(SHADOW_ENTRY_VERDICT,
 						  correlation);
 	struct buf data = { 0 };
-	char id[ID_TEXT_SIZE], extensions[64];
+	char id[ID_TEXT_SIZE], extensions[128];
 	struct json j;
 
 	if (!e) {
@@ -202,8 +202,9 @@ make_verdict(struct shadow_verdict *v, const char *correlation,
 	e->verdict = v;
 	json_init(&j, &data);
 	shadow_verdict_write(v, &j);
-	snprintf(extensions, sizeof(extensions), "\"causationid\":\"%s\"",
-		 id_text(cause, id));
+	snprintf(extensions, sizeof(extensions),
+		 "\"dataschema\":\"" SHADOW_VERDICT_SCHEMA "\","
+		 "\"causationid\":\"%s\"", id_text(cause, id));
 	shadow_entry_set_event(e, &(struct journal_event){
 		.id = id_make(),
 		.time_us = clock_wall_us(),

@@ -9,6 +9,7 @@
 #include "payload/payload.h"
 
 #define SHADOW_VERDICT_TYPE "matapalo.shadow.verdict.v1"
+#define SHADOW_VERDICT_SCHEMA "urn:matapalo:schema:shadow.verdict:v1"
 #define SHADOW_DIFFERENCES_MAX 20
 #define SHADOW_VALUE_MAX 256
 #define SHADOW_NAME_MAX 128

@@ -20,6 +20,8 @@ import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import schemas
+
 SKIP = 77
 HANDLER_HEAD = """#!%s -S
 import json, os, sys, time
@@ -580,6 +582,14 @@ def check_dead(case):
             raise Failed("a sanitizer spoke in %s" % process.name)
 
 
+def check_schemas(case):
+    """What a scenario left in its journals is as the schemas say."""
+    journals = {os.path.join(p.data, "journal.db") for p in case.processes
+                if isinstance(p, Matapalo)}
+    found, _ = schemas.check(j for j in journals if os.path.exists(j))
+    case.check(not found, "events against their schemas: %s" % found[:5])
+
+
 def main(scenario, seconds=240):
     """Runs scenario(case) and exits: 0, 77, or 1 with everything known."""
     name = os.path.basename(sys.argv[0]).rsplit(".", 1)[0]
@@ -595,6 +605,7 @@ def main(scenario, seconds=240):
     try:
         scenario(case)
         check_dead(case)
+        check_schemas(case)
         code = 1 if case.broken else 0
     except SystemExit as e:
         code = e.code
