@@ -24,6 +24,11 @@ class Insane(Exception):
     """A measurement that must not be believed."""
 
 
+def cpu_seconds(pid):
+    """Of all its threads: CLOCK_PROCESS_CPUTIME_ID of another process."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 def stolen_seconds():
     """Time that the hypervisor gave to others; 0 on real hardware."""
     with open("/proc/stat") as f:

@@ -165,6 +165,29 @@ def settled(proxy, what):
                         % (what, law(proxy)), 30)
 
 
+def is_recording(proxy):
+    return proxy.name in ("matapalo recorded", "matapalo bounded")
+
+
+def with_the_rest(row, proxy, make):
+    """A window whose CPU is that of all its exchanges until they are on disk:
+    a journal that is behind would do its work in somebody else's window, or
+    in nobody's. In bodies' bytes where a row is counted by them: halves at
+    the window's edges are few beside the whole."""
+    before, cpu = settled(proxy, "before a window"), seconds(proxy)
+    window = make()
+    after = settled(proxy, "after a window")
+    if after[2] != before[2]:
+        raise measure.Insane("%s dropped: %s" % (proxy.name, after[2]))
+    window["cpu"] = (seconds(proxy) - cpu) / (after[0] - before[0]) * \
+        row.requests_of(window)
+    return window
+
+
+def seconds(proxy):
+    return sum(map(measure.cpu_seconds, proxy.pids()))
+
+
 def pairs(plain, recorded):
     """[(plain's p99, ours in trouble)], interleaved."""
     patience = measure.Patience(JOURNAL_ROUNDS)

@@ -43,6 +43,7 @@ struct console_settings {
 	const char *tls_client_certificates;	/* none, request, require */
 	const char *tls_client_ca;	/* file, or NULL */
 	const char *tls_client_header;	/* NULL: nobody is told */
+	unsigned record_memory;		/* MiB; 0: any */
 	unsigned commit_delay_ms;
 	unsigned retain_age_s, retain_size;	/* MiB; 0: for ever, any */
 	const char *retain_full;	/* keep or drop */

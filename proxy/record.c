@@ -16,10 +16,11 @@
 #include "proxy/worker.h"
 #include "rules/rules.h"
 
-/* The ring bounds how many records wait, this how large they may be: a disk
- * that hangs must not cost a worker its memory. Records without kept bodies
- * lie in chunks and are bounded by the ring alone. */
-#define HEAVY_MOST ((size_t)64 << 20)
+static struct record_budget *
+box_budget(const struct record_box *box)
+{
+	return box->worker->records.budget;
+}
 
 static void
 heavy_add(struct record_box *box, size_t n)
@@ -27,8 +28,7 @@ heavy_add(struct record_box *box, size_t n)
 	if (n == 0)
 		return;
 	box->heavy += n;
-	atomic_fetch_add_explicit(&box->worker->records.heavy, n,
-				  memory_order_relaxed);
+	record_budget_take(box_budget(box), n);
 }
 
 /* Any thread. */
@@ -36,8 +36,7 @@ static void
 box_free(struct record_box *box)
 {
 	if (box->heavy)
-		atomic_fetch_sub_explicit(&box->worker->records.heavy,
-					  box->heavy, memory_order_relaxed);
+		record_budget_give(box_budget(box), box->heavy);
 	free(box->heap[0]);
 	free(box->heap[1]);
 	record_pool_give(box, box->chunk);
@@ -314,16 +313,34 @@ copy_both(struct record_box *box, struct flat *flat, struct exchange *ex)
 		flat, trailers_of(&ex->response, &ex->download));
 }
 
+/* What an exchange waits for is on its way whatever there is already: as
+ * many as there are connections. So is the end of what was begun on disk,
+ * which its beginning waited for. */
 static bool
-is_too_heavy(const struct record_box *box)
+may_be_dropped(const struct record_box *box, const struct exchange *ex)
 {
-	return box->heavy > 0 &&
-	       atomic_load_explicit(&box->worker->records.heavy,
-				    memory_order_relaxed) > HEAVY_MOST;
+	return !box->ex && !ex->opened;
 }
 
-/* Pushes; an exchange that waits must get through even when the ring is
- * full, others are counted and dropped. */
+static bool
+is_over_budget(const struct record_box *box)
+{
+	const struct record_budget *b = box_budget(box);
+
+	return b->most && atomic_load_explicit(&b->bytes,
+					       memory_order_relaxed) > b->most;
+}
+
+static enum record_result
+box_drop(struct record_box *box, enum counter reason)
+{
+	counter_inc(reason);
+	box_free(box);
+	return RECORD_OK;
+}
+
+/* Pushes; when the ring is full, what must not be lost goes on the list,
+ * everything else is counted and dropped. */
 static enum record_result
 box_push(struct record_box *box, struct exchange *ex, bool wait)
 {
@@ -334,20 +351,14 @@ box_push(struct record_box *box, struct exchange *ex, bool wait)
 		box->record.item.urgent = true;
 		ex->commit_pending = true;
 	}
-	if (!wait && is_too_heavy(box)) {
-		counter_inc(COUNTER_DROPPED_RING_BYTES);
-		box_free(box);
-		return RECORD_OK;
-	}
-	if (journal_push(w->queue, &box->record.item))
-		return wait ? RECORD_WAIT : RECORD_OK;
-	if (wait) {
+	if (may_be_dropped(box, ex) && is_over_budget(box))
+		return box_drop(box, COUNTER_DROPPED_RING_BYTES);
+	if (!journal_push(w->queue, &box->record.item)) {
+		if (may_be_dropped(box, ex))
+			return box_drop(box, COUNTER_DROPPED_RING_FULL);
 		journal_post(w->proxy->journal, &box->record.item);
-		return RECORD_WAIT;
 	}
-	counter_inc(COUNTER_DROPPED_RING_FULL);
-	box_free(box);
-	return RECORD_OK;
+	return wait ? RECORD_WAIT : RECORD_OK;
 }
 
 enum record_result

@@ -28,13 +28,26 @@ struct record_box {
 	struct record_chunk *chunk;	/* NULL: on its own */
 };
 
+/* What waits for the disk, of all workers, and how much may: the ring bounds
+ * how many records wait, this what they hold. */
+struct record_budget {
+	size_t most;			/* 0: any */
+	char before[64];		/* all threads write the count: */
+	atomic_size_t bytes;		/* it has a cache line of its own */
+	char behind[64];
+};
+
 /* A worker's memory for records. */
 struct record_pool {
+	struct record_budget *budget;
 	struct record_chunk *current, *spare;	/* the worker's */
 	_Atomic(struct record_chunk *) back;	/* from any thread */
 	atomic_uint total;
-	atomic_size_t heavy;		/* bytes outside of chunks */
 };
+
+/* Any thread; what lies in chunks the pool counts by itself. */
+void record_budget_take(struct record_budget *b, size_t n);
+void record_budget_give(struct record_budget *b, size_t n);
 
 /* record_pool_take returns size bytes and says where they are from; the
  * worker's thread. NULL without memory. */

@@ -5,7 +5,10 @@
  * lines of the processor's caches.
  *
  * A chunk counts who uses it: the worker while it cuts from it, and each
- * box. Whoever is last gives it back; only the worker takes chunks. */
+ * box. Whoever is last gives it back; only the worker takes chunks.
+ *
+ * The budget knows a chunk from when the worker is done with it until all of
+ * its boxes are: one count for some forty records. */
 #include <stdlib.h>
 
 #include "base/invariant.h"
@@ -29,12 +32,25 @@ struct record_chunk {
 	_Alignas(LINE) char bytes[];
 };
 
+void
+record_budget_take(struct record_budget *b, size_t n)
+{
+	atomic_fetch_add_explicit(&b->bytes, n, memory_order_relaxed);
+}
+
+void
+record_budget_give(struct record_budget *b, size_t n)
+{
+	atomic_fetch_sub_explicit(&b->bytes, n, memory_order_relaxed);
+}
+
 static void
 chunk_give(struct record_chunk *c)
 {
 	struct record_pool *p = c->pool;
 	struct record_chunk *head;
 
+	record_budget_give(p->budget, CHUNK_BYTES);
 	if (atomic_load_explicit(&p->total, memory_order_relaxed) >
 	    CHUNKS_KEPT) {
 		atomic_fetch_sub_explicit(&p->total, 1, memory_order_relaxed);
@@ -95,8 +111,10 @@ retire_current(struct record_pool *p)
 	struct record_chunk *c = p->current;
 
 	p->current = NULL;
-	if (c)
-		chunk_unref(c, WORKER_USES - c->cut);
+	if (!c)
+		return;
+	record_budget_take(p->budget, CHUNK_BYTES);
+	chunk_unref(c, WORKER_USES - c->cut);
 }
 
 void *

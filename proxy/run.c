@@ -77,6 +77,7 @@ start_settings(struct run *r, struct error *err)
 {
 	if (start_trust(&r->proxy.trust, r->settings, err))
 		return -1;
+	r->proxy.records.most = (size_t)r->settings->record_memory << 20;
 	return start_limits(&r->proxy.shed, r->settings, err);
 }
 

@@ -400,6 +400,7 @@ worker_init(struct worker *w, struct proxy *p, unsigned index,
 	w->proxy = p;
 	w->index = index;
 	w->unsent_end = &w->unsent;
+	w->records.budget = &p->records;
 	w->now_ms = clock_mono_ms();
 	id_random(&w->random, sizeof(w->random));
 	timer_wheel_init(&w->timers, w->now_ms);

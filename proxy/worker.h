@@ -51,6 +51,7 @@ struct proxy {
 	atomic_bool handing_over;	/* accept no more, but do not refuse */
 	atomic_bool detaching;		/* let go of journal and bus */
 	atomic_uint workers_detached;	/* have done so */
+	struct record_budget records;
 };
 
 #define WORKER_WAITING_SLOTS 1024u

@@ -22,6 +22,7 @@ struct parcel {
 };
 
 static struct parcel slots[SLOTS];
+static struct record_budget budget;
 static atomic_size_t sent, received;
 
 static size_t
@@ -73,7 +74,7 @@ receive(void *arg)
 
 START_TEST(goes_round_between_two_threads)
 {
-	static struct record_pool pool;
+	static struct record_pool pool = { .budget = &budget };
 	pthread_t other;
 
 	ck_assert_int_eq(pthread_create(&other, NULL, receive, NULL), 0);
@@ -92,12 +93,13 @@ START_TEST(goes_round_between_two_threads)
 	/* 512 boxes of 2 KB on their way, and what the late ones pin. */
 	ck_assert_uint_le(atomic_load(&pool.total), 100);
 	record_pool_fini(&pool);
+	ck_assert_uint_eq(atomic_load(&budget.bytes), 0);
 }
 END_TEST
 
 START_TEST(boxes_are_aligned_and_apart)
 {
-	static struct record_pool pool;
+	static struct record_pool pool = { .budget = &budget };
 	struct record_chunk *chunk[3];
 	char *box[3];
 
@@ -110,21 +112,25 @@ START_TEST(boxes_are_aligned_and_apart)
 	for (int i = 0; i < 3; i++)
 		record_pool_give(box[i], chunk[i]);
 	record_pool_fini(&pool);
+	ck_assert_uint_eq(atomic_load(&budget.bytes), 0);
 }
 END_TEST
 
 START_TEST(no_more_is_kept_than_is_allowed)
 {
-	static struct record_pool pool;
+	static struct record_pool pool = { .budget = &budget };
 	static struct parcel all[3000];
 
 	for (size_t i = 0; i < 3000; i++)
 		all[i].bytes = record_pool_take(&pool, 16000, &all[i].chunk);
 	ck_assert_uint_gt(atomic_load(&pool.total), 256);
+	/* Whatever waits counts, but for what the last chunk holds. */
+	ck_assert_uint_gt(atomic_load(&budget.bytes), 2999u * 16000u);
 	for (size_t i = 0; i < 3000; i++)
 		record_pool_give(all[i].bytes, all[i].chunk);
 	ck_assert_uint_le(atomic_load(&pool.total), 257);
 	record_pool_fini(&pool);
+	ck_assert_uint_eq(atomic_load(&budget.bytes), 0);
 }
 END_TEST
 
