@@ -37,7 +37,7 @@ struct command_call {
 	size_t header_count;
 	const char *args[COMMAND_ARGS_MAX];
 	size_t arg_count;
-	int (*run)(const struct console_settings *s);
+	const struct console_program *program;
 };
 
 struct command_row {

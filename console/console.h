@@ -42,6 +42,7 @@ struct console_settings {
 	const char *tls_min_version;	/* 1.2 or 1.3 */
 	const char *tls_client_certificates;	/* none, request, require */
 	const char *tls_client_ca;	/* file, or NULL */
+	const char *tls_client_crl;	/* file, or NULL */
 	const char *tls_client_header;	/* NULL: nobody is told */
 	unsigned record_memory;		/* MiB; 0: any */
 	unsigned commit_delay_ms;
@@ -50,12 +51,25 @@ struct console_settings {
 	const char *settings;		/* the settings file read, or NULL */
 };
 
+struct rules;
+
+/* What the console cannot do itself, because it stands above it. */
+struct console_program {
+	int (*run)(const struct console_settings *s);	/* exit status */
+	/* Would `run` begin with these? -1 with err. Warnings are lines; of
+	 * rules, they and the error may have a line of the file. NULL: nobody
+	 * can say. */
+	int (*check_settings)(const struct console_settings *s,
+			      struct buf *warnings, struct error *err);
+	int (*check_rules)(const struct rules *rules, struct buf *warnings,
+			   struct error *err);
+};
+
 /* console_main runs the command that argv names; of `run` it parses the
- * settings, which live for the call, and calls run(settings). Returns the
+ * settings, which live for the call, and calls p->run(settings). Returns the
  * exit status: 0; 1, the answer is no or it went wrong; 2, wrong usage or an
  * unusable file. Main thread, before any other. */
-int console_main(int argc, char **argv,
-		 int (*run)(const struct console_settings *s));
+int console_main(int argc, char **argv, const struct console_program *p);
 
 /* ---- the admin listener ---- */
 

@@ -113,7 +113,7 @@ command_run(const struct command_call *call)
 			  (const char *const *)environ, &err))
 		return command_fail(COMMAND_USAGE,
 				    err.line ? s.value.settings : NULL, &err);
-	return call->run(&s.value);
+	return call->program->run(&s.value);
 }
 
 static int
@@ -132,9 +132,9 @@ start(const struct command_row *row, struct command_call *call)
 }
 
 int
-console_main(int argc, char **argv, int (*run)(const struct console_settings *))
+console_main(int argc, char **argv, const struct console_program *p)
 {
-	struct command_call call = { .run = run };
+	struct command_call call = { .program = p };
 	const struct command_row *row;
 	struct buf out CLEANUP(buf_fini) = { 0 };
 

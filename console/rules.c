@@ -2,11 +2,13 @@
 /* The commands about a rules file: check, explain, schema. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "adapters/adapter.h"
 #include "base/message.h"
 #include "console/command.h"
 #include "console/runfile.h"
+#include "console/settings.h"
 #include "router/router.h"
 #include "rules/rules.h"
 
@@ -101,26 +103,86 @@ report(const struct rules *rules, const char *path, struct buf *out)
 	return failed;
 }
 
+/* No "matapalo:" in front, for the sake of editors. */
+static int
+refuse(const char *path, const struct error *err)
+{
+	char text[ERROR_TEXT_MAX + 512];
+
+	fprintf(stderr, "%s\n", error_format(err, path, text, sizeof(text)));
+	return COMMAND_USAGE;
+}
+
+/* The certificates, keys and lists that the rules name. */
+static int
+check_files(const struct console_program *p, const struct rules *rules,
+	    const char *path, struct buf *out)
+{
+	struct buf warnings CLEANUP(buf_fini) = { 0 };
+	struct error err = { 0 };
+
+	if (p->check_rules && p->check_rules(rules, &warnings, &err))
+		return refuse(path, &err);
+	add_lines(out, path, "warning", &warnings);
+	return COMMAND_OK;
+}
+
+static int
+check_rules(const struct console_program *p, const char *path,
+	    struct buf *out)
+{
+	struct rules *rules CLEANUP(rules_unref) = NULL;
+	struct error err = { 0 };
+
+	rules = rules_load_file(path, &err);
+	if (!rules)
+		return refuse(path, &err);
+	if (check_adapters(rules, path) < 0 ||
+	    check_files(p, rules, path, out))
+		return COMMAND_USAGE;
+	return report(rules, path, out) ? COMMAND_FAILED : COMMAND_OK;
+}
+
+static int
+check_settings(const struct console_program *p, const char *path,
+	       struct settings *s, struct buf *out)
+{
+	const char *const argv[] = { "--settings", path };
+	struct buf warnings CLEANUP(buf_fini) = { 0 };
+	struct error err = { 0 };
+
+	if (settings_load(s, ARRAY_SIZE(argv), argv,
+			  (const char *const *)environ, &err) ||
+	    (p->check_settings &&
+	     p->check_settings(&s->value, &warnings, &err)))
+		return refuse(path, &err);
+	add_lines(out, path, "warning", &warnings);
+	buf_printf(out, "%s: the settings can be used\n", path);
+	return COMMAND_OK;
+}
+
 int
 command_check(const struct command_call *call)
 {
-	struct rules *rules CLEANUP(rules_unref) = NULL;
+	struct settings s CLEANUP(settings_fini) = { 0 };
 	struct buf out CLEANUP(buf_fini) = { 0 };
-	char text[ERROR_TEXT_MAX + 512];
+	const char *settings = call->values[OPTION_SETTINGS];
+	const char *rules = call->arg_count ? call->args[0] : NULL;
 	struct error err = { 0 };
-	size_t failed;
+	int status = COMMAND_OK;
 
-	rules = rules_load_file(call->args[0], &err);
-	if (!rules) {
-		/* No "matapalo:" in front, for the sake of editors. */
-		fprintf(stderr, "%s\n",
-			error_format(&err, call->args[0], text, sizeof(text)));
-		return COMMAND_USAGE;
+	if (!settings && !rules) {
+		error_set(&err, "check: name a rules file, or a settings file "
+				"by --settings FILE");
+		return command_fail(COMMAND_USAGE, NULL, &err);
 	}
-	if (check_adapters(rules, call->args[0]) < 0)
-		return COMMAND_USAGE;
-	failed = report(rules, call->args[0], &out);
-	return command_print(&out) || failed ? COMMAND_FAILED : COMMAND_OK;
+	if (settings)
+		status = check_settings(call->program, settings, &s, &out);
+	if (!rules)
+		rules = s.value.rules;
+	if (status == COMMAND_OK && rules)
+		status = check_rules(call->program, rules, &out);
+	return command_print(&out) ? COMMAND_FAILED : status;
 }
 
 /* ---- explain ---- */

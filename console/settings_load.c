@@ -408,6 +408,9 @@ check_tls(const struct console_settings *v, struct error *err)
 				 "--tls-client-certificates %s: say with "
 				 "--tls-client-ca FILE who signs them",
 				 v->tls_client_certificates);
+	if (v->tls_client_crl && !strcmp(v->tls_client_certificates, "none"))
+		return error_set(err, "--tls-client-crl has no meaning "
+				 "without --tls-client-certificates");
 	return 0;
 }
 

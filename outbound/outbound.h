@@ -25,6 +25,7 @@ struct outbound_tls {
 	enum outbound_tls_version min_version;
 	const char *server_name;	/* NULL: the URL's host */
 	struct span ca, certificate, key;
+	const char *crl_path;		/* a file, or NULL */
 };
 
 struct outbound_request {

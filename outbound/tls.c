@@ -78,6 +78,9 @@ outbound_tls_set(struct outbound_call *c, const struct outbound_request *req,
 	bad |= set_blob(c->easy, CURLOPT_CAINFO_BLOB, t->ca);
 	bad |= set_blob(c->easy, CURLOPT_SSLCERT_BLOB, t->certificate);
 	bad |= set_blob(c->easy, CURLOPT_SSLKEY_BLOB, t->key);
+	if (t->crl_path)
+		bad |= curl_easy_setopt(c->easy, CURLOPT_CRLFILE,
+					t->crl_path);
 	bad |= set_name(c, req);
 	return bad ? error_set(err, "libcurl refused a TLS setting: is it "
 			       "built with OpenSSL?") : 0;

@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The program: every command is the console's, but for `run`. */
 #include "console/console.h"
+#include "proxy/preflight.h"
 #include "proxy/run.h"
 
 int
 main(int argc, char **argv)
 {
-	return console_main(argc, argv, proxy_run);
+	static const struct console_program program = {
+		.run = proxy_run,
+		.check_settings = preflight_settings,
+		.check_rules = preflight_rules,
+	};
+
+	return console_main(argc, argv, &program);
 }

@@ -251,6 +251,7 @@ probe_start(struct probe *q)
 			.min_version = c->tls->min_version == RULES_TLS_1_3 ?
 				OUTBOUND_TLS_1_3 : OUTBOUND_TLS_1_2,
 			.ca = c->tls->ca.text,
+			.crl_path = c->tls->crl.path,
 			.certificate = c->tls->certificate.text,
 			.key = c->tls->key.path ? c->tls->key.text :
 						  c->tls->certificate.text,

@@ -85,6 +85,15 @@ warn_unknown(const struct rules *rules)
 	}
 }
 
+static void
+warn(void *arg, const char *id, const char *words)
+{
+	(void)arg;
+	log_warn(id, "%s", words);
+}
+
+static const struct tls_review in_log = { .tell = warn };
+
 static int
 adopt(struct run *r, struct rules *rules, struct tls_clients *tls,
       struct error *err)
@@ -100,6 +109,7 @@ adopt(struct run *r, struct rules *rules, struct tls_clients *tls,
 	pthread_mutex_unlock(&r->reload_lock);
 	announce(rules);
 	warn_unknown(rules);
+	tls_clients_review(rules, &in_log);
 	return 0;
 }
 
@@ -192,6 +202,7 @@ plan_tls(struct outbound_tls *out, const struct rules_tls *t)
 				       OUTBOUND_TLS_1_3 : OUTBOUND_TLS_1_2,
 		.server_name = t->server_name,
 		.ca = t->ca.text,
+		.crl_path = t->crl.path,
 		.certificate = t->certificate.text,
 		.key = t->key.text,
 	};

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The certificates of the listeners: one context each, the first is the
- * default, the others are chosen by server name (RFC 6066 3). */
+/* The certificates of the listeners: the first is the default, the others are
+ * chosen by server name (RFC 6066 3). Those of the same names and of different
+ * kinds of key are a pair: they share a context, and OpenSSL takes the one
+ * that the client can verify. */
 #include "proxy/tls_certificates.h"
 
 #include <errno.h>
@@ -13,17 +15,22 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/counter.h"
 #include "console/file.h"
 #include "proxy/tls_pem.h"
+#include "proxy/tls_review.h"
+#include "proxy/tls_staple.h"
 
 #define FILE_LIMIT_BYTES (2u << 20)
 #define DIGEST_BYTES 32
-#define EXPIRES_SOON_DAYS 14
+#define STAPLE_ENDING ".ocsp"
 
 struct certificate {
 	const char *path;		/* lent by the settings */
 	X509 *x509;
-	SSL_CTX *ctx;
+	SSL_CTX *ctx;			/* a pair's both have the same */
+	struct tls_staple staple;
+	char *staple_why;		/* why it has none, or NULL */
 };
 
 struct tls_certificates {
@@ -178,6 +185,18 @@ set_clients(struct loading *l, SSL_CTX *ctx)
 }
 
 static int
+on_status(SSL *ssl, void *arg)
+{
+	const struct tls_certificates *c = arg;
+	const X509 *chosen = SSL_get_certificate(ssl);
+
+	for (size_t i = 0; i < c->count; i++)
+		if (c->at[i].x509 == chosen)
+			return tls_staple_show(&c->at[i].staple, ssl);
+	return SSL_TLSEXT_ERR_NOACK;
+}
+
+static int
 set_up(struct loading *l, SSL_CTX *ctx)
 {
 	int oldest = !strcmp(l->c->settings->tls_min_version, "1.3") ?
@@ -196,10 +215,145 @@ set_up(struct loading *l, SSL_CTX *ctx)
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
 	SSL_CTX_set_tlsext_servername_arg(ctx, l->c);
+	SSL_CTX_set_tlsext_status_cb(ctx, on_status);
+	SSL_CTX_set_tlsext_status_arg(ctx, l->c);
 	if (SSL_CTX_set_min_proto_version(ctx, oldest) != 1 ||
 	    tls_tickets_use(l->tickets, ctx))
 		return error_set(l->err, "OpenSSL: %s", tls_pem_words());
 	return set_clients(l, ctx);
+}
+
+/* ---- pairs ---- */
+
+static bool
+has_name(const GENERAL_NAMES *names, GENERAL_NAME *name)
+{
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
+		if (!GENERAL_NAME_cmp(sk_GENERAL_NAME_value(names, i), name))
+			return true;
+	return false;
+}
+
+static bool
+has_names(const GENERAL_NAMES *all, const GENERAL_NAMES *wanted)
+{
+	for (int i = 0; i < sk_GENERAL_NAME_num(wanted); i++)
+		if (!has_name(all, sk_GENERAL_NAME_value(wanted, i)))
+			return false;
+	return true;
+}
+
+/* Without a subjectAltName the subject has the name. */
+static bool
+have_same_names(X509 *a, X509 *b)
+{
+	GENERAL_NAMES *x = X509_get_ext_d2i(a, NID_subject_alt_name, NULL,
+					    NULL);
+	GENERAL_NAMES *y = X509_get_ext_d2i(b, NID_subject_alt_name, NULL,
+					    NULL);
+	bool same = x && y ? has_names(x, y) && has_names(y, x) :
+			     !x && !y &&
+			     X509_NAME_cmp(X509_get_subject_name(a),
+					   X509_get_subject_name(b)) == 0;
+
+	GENERAL_NAMES_free(x);
+	GENERAL_NAMES_free(y);
+	return same;
+}
+
+static int
+kind_of(const X509 *x)
+{
+	return EVP_PKEY_get_base_id(X509_get0_pubkey(x));
+}
+
+/* A context has room for one certificate of a kind. */
+static bool
+has_kind(const struct tls_certificates *c, const SSL_CTX *ctx, int kind)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (c->at[i].ctx == ctx && kind_of(c->at[i].x509) == kind)
+			return true;
+	return false;
+}
+
+static SSL_CTX *
+find_partner(const struct tls_certificates *c, X509 *x)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (have_same_names(c->at[i].x509, x) &&
+		    !has_kind(c, c->at[i].ctx, kind_of(x)))
+			return c->at[i].ctx;
+	return NULL;
+}
+
+static SSL_CTX *
+make_context(struct loading *l, X509 *x)
+{
+	SSL_CTX *ctx = find_partner(l->c, x);
+
+	if (ctx) {
+		SSL_CTX_up_ref(ctx);
+		return ctx;
+	}
+	ctx = SSL_CTX_new(TLS_server_method());
+	if (!ctx || !set_up(l, ctx))
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+/* ---- one certificate ---- */
+
+static bool
+is_there(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 || errno != ENOENT;
+}
+
+/* Stands beside the certificate. Serving goes on without one: nothing here
+ * fails. */
+static void
+add_staple(struct loading *l, struct certificate *to, STACK_OF(X509) *chain)
+{
+	struct buf name CLEANUP(buf_fini) = { 0 };
+	struct buf der CLEANUP(buf_fini) = { 0 };
+	struct error why = { 0 };
+
+	buf_printf(&name, "%s" STAPLE_ENDING, to->path);
+	if (name.failed || !is_there(buf_str(&name)))
+		return;
+	if (file_read(buf_str(&name), FILE_LIMIT_BYTES, &der, &why) == 0) {
+		(void)EVP_DigestUpdate(l->digest, der.data, der.len);
+		if (tls_staple_read(&to->staple, buf_span(&der), chain, &why))
+			error_context(&why, "%s", buf_str(&name));
+	}
+	if (why.set)
+		to->staple_why = strdup(why.text);
+	ERR_clear_error();
+}
+
+static int
+add_chain(struct loading *l, struct certificate *to, STACK_OF(X509) *chain,
+	  const struct buf *text)
+{
+	struct error why = { 0 };
+	EVP_PKEY *key = NULL;
+	int failed;
+
+	to->ctx = make_context(l, sk_X509_value(chain, 0));
+	to->x509 = sk_X509_value(chain, 0);
+	X509_up_ref(to->x509);
+	l->c->count++;
+	failed = !to->ctx || find_key(l, to->path, text, to->x509, &key);
+	if (!failed && tls_pem_use(to->ctx, chain, key, &why))
+		failed = error_set(l->err, "%s: %s", to->path, why.text);
+	EVP_PKEY_free(key);
+	if (!failed)
+		add_staple(l, to, chain);
+	return failed ? -1 : 0;
 }
 
 static int
@@ -208,27 +362,18 @@ add_certificate(struct loading *l, const char *path)
 	struct certificate *to = &l->c->at[l->c->count];
 	struct buf text CLEANUP(buf_fini) = { 0 };
 	struct error why = { 0 };
-	STACK_OF(X509) *list;
-	EVP_PKEY *key = NULL;
+	STACK_OF(X509) *chain;
 	int failed;
 
+	to->path = path;
 	if (read_file(l, path, &text))
 		return -1;
-	list = tls_pem_certificates(buf_span(&text), &why);
-	if (!list)
+	chain = tls_pem_certificates(buf_span(&text), &why);
+	if (!chain)
 		return error_set(l->err, "%s: %s", path, why.text);
-	to->path = path;
-	to->x509 = sk_X509_value(list, 0);
-	X509_up_ref(to->x509);
-	to->ctx = SSL_CTX_new(TLS_server_method());
-	l->c->count++;
-	failed = !to->ctx || set_up(l, to->ctx) ||
-		 find_key(l, path, &text, to->x509, &key);
-	if (!failed && tls_pem_use(to->ctx, list, key, &why))
-		failed = error_set(l->err, "%s: %s", path, why.text);
-	EVP_PKEY_free(key);
-	tls_pem_certificates_free(list);
-	return failed ? -1 : 0;
+	failed = add_chain(l, to, chain, &text);
+	tls_pem_certificates_free(chain);
+	return failed;
 }
 
 /* ---- clients' certificates ---- */
@@ -250,6 +395,25 @@ add_names(struct tls_certificates *c, const struct buf *text)
 	return failed ? -1 : 0;
 }
 
+/* A ticket is not verified again: the digest, of which this is a part, lets
+ * nobody come back with one from before he was revoked. */
+static int
+load_crl(struct loading *l)
+{
+	const char *path = l->c->settings->tls_client_crl;
+	struct buf text CLEANUP(buf_fini) = { 0 };
+	struct error why = { 0 };
+
+	if (!path)
+		return 0;
+	if (read_file(l, path, &text))
+		return error_context(l->err, "tls_client_crl");
+	if (tls_pem_revoke(l->c->trust, buf_span(&text), &why))
+		return error_set(l->err, "tls_client_crl: %s: %s", path,
+				 why.text);
+	return 0;
+}
+
 static int
 load_trust(struct loading *l)
 {
@@ -260,15 +424,16 @@ load_trust(struct loading *l)
 	if (!strcmp(s->tls_client_certificates, "none"))
 		return 0;
 	if (read_file(l, s->tls_client_ca, &text))
-		return -1;
+		return error_context(l->err, "tls_client_ca");
 	l->c->trust = X509_STORE_new();
 	l->c->names = sk_X509_NAME_new_null();
 	if (!l->c->trust || !l->c->names)
 		return error_set(l->err, "out of memory");
 	if (tls_pem_trust(l->c->trust, buf_span(&text), &why) ||
 	    add_names(l->c, &text))
-		return error_set(l->err, "%s: %s", s->tls_client_ca, why.text);
-	return 0;
+		return error_set(l->err, "tls_client_ca: %s: %s",
+				 s->tls_client_ca, why.text);
+	return load_crl(l);
 }
 
 /* ---- the set ---- */
@@ -306,7 +471,7 @@ load_all(struct loading *l)
 		return -1;
 	for (size_t i = 0; paths[i]; i++)
 		if (add_certificate(l, paths[i]))
-			return -1;
+			return error_context(l->err, "tls_certificate");
 	return seal_sessions(l);
 }
 
@@ -354,6 +519,8 @@ tls_certificates_unref(struct tls_certificates **cp)
 	for (size_t i = 0; i < c->count; i++) {
 		SSL_CTX_free(c->at[i].ctx);
 		X509_free(c->at[i].x509);
+		tls_staple_fini(&c->at[i].staple);
+		free(c->at[i].staple_why);
 	}
 	X509_STORE_free(c->trust);
 	sk_X509_NAME_pop_free(c->names, X509_NAME_free);
@@ -367,33 +534,6 @@ tls_certificates_same(const struct tls_certificates *a,
 	return !memcmp(a->digest, b->digest, sizeof(a->digest));
 }
 
-static void
-warn_readable(const char *path)
-{
-	struct stat st;
-
-	if (!stat(path, &st) && (st.st_mode & (S_IROTH | S_IWOTH)))
-		log_warn("tls.key-readable", "%s: everyone on this machine "
-			 "may read this private key: run `chmod o-rw` on it",
-			 path);
-}
-
-static void
-warn_expiry(const struct certificate *c)
-{
-	int days = 0, seconds = 0;
-
-	if (ASN1_TIME_diff(&days, &seconds, NULL,
-			   X509_get0_notAfter(c->x509)) != 1)
-		return;
-	if (days < 0 || seconds < 0)
-		log_warn("tls.expired", "%s: the certificate has expired",
-			 c->path);
-	else if (days < EXPIRES_SOON_DAYS)
-		log_warn("tls.expires-soon", "%s: the certificate expires in "
-			 "%d days", c->path, days);
-}
-
 static bool
 holds_key(const char *path)
 {
@@ -405,17 +545,27 @@ holds_key(const char *path)
 }
 
 void
-tls_certificates_warn(const struct tls_certificates *c)
+tls_certificates_review(const struct tls_certificates *c,
+			const struct tls_review *r)
 {
 	const char *const *keys = c->settings->tls_key;
 
 	for (size_t i = 0; i < c->count; i++) {
-		warn_expiry(&c->at[i]);
-		if (holds_key(c->at[i].path))
-			warn_readable(c->at[i].path);
+		const struct certificate *at = &c->at[i];
+
+		tls_review_dates(r, "tls_certificate", at->path, at->x509);
+		if (holds_key(at->path))
+			tls_review_mode(r, "tls_certificate", at->path);
+		if (at->staple_why) {
+			counter_inc(COUNTER_TLS_STAPLE_REFUSED);
+			tls_review_say(r, "tls.staple", "%s: it is left out",
+				       at->staple_why);
+		}
 	}
 	for (size_t i = 0; keys[i]; i++)
-		warn_readable(keys[i]);
+		tls_review_mode(r, "tls_key", keys[i]);
+	tls_review_file(r, "tls_client_ca", c->settings->tls_client_ca);
+	tls_review_file(r, "tls_client_crl", c->settings->tls_client_crl);
 }
 
 SSL *

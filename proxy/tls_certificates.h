@@ -9,6 +9,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "console/console.h"
+#include "proxy/tls_review.h"
 #include "proxy/tls_tickets.h"
 
 /* What a connection needs of one set of files. Immutable and counted. */
@@ -24,9 +25,10 @@ void tls_certificates_unref(struct tls_certificates **c);
 /* tls_certificates_same: the files' contents are those of the other. */
 bool tls_certificates_same(const struct tls_certificates *a,
 			   const struct tls_certificates *b);
-/* tls_certificates_warn says in the log what an operator should know: files
- * that others may read, certificates that end soon. */
-void tls_certificates_warn(const struct tls_certificates *c);
+/* tls_certificates_review tells what an operator should know: files that
+ * others may read, certificates that end soon, OCSP responses left out. */
+void tls_certificates_review(const struct tls_certificates *c,
+			     const struct tls_review *r);
 /* tls_certificates_accept makes OpenSSL's side of a client's connection. */
 SSL *tls_certificates_accept(const struct tls_certificates *c);
 

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,6 +58,7 @@ make_identity(const struct rules_tls *t, unsigned char *out)
 	add_part(md, (struct span){ (const char *)bits, sizeof(bits) });
 	add_part(md, span_of(t->server_name ? t->server_name : ""));
 	add_part(md, t->ca.text);
+	add_part(md, t->crl.text);
 	add_part(md, t->certificate.text);
 	add_part(md, t->key.text);
 	ok = EVP_DigestFinal_ex(md, out, NULL);
@@ -77,6 +79,14 @@ find_same(const struct tls_clients *list, const unsigned char *identity)
 }
 
 /* ---- one context ---- */
+
+static int
+blame(struct error *err, const char *what, const struct rules_file *f)
+{
+	if (err)
+		err->line = f->line;
+	return error_context(err, "%s %s", what, f->path);
+}
 
 /* One file, read now; the directory of hashed names that OpenSSL would use
  * is read at each handshake, on the worker. */
@@ -123,7 +133,16 @@ set_trust(SSL_CTX *ctx, const struct rules_tls *t, struct error *err)
 	(void)X509_VERIFY_PARAM_set_flags(p, X509_V_FLAG_PARTIAL_CHAIN);
 	if (!tls_pem_trust(SSL_CTX_get_cert_store(ctx), t->ca.text, err))
 		return 0;
-	return error_context(err, "ca %s", t->ca.path);
+	return blame(err, "ca", &t->ca);
+}
+
+static int
+set_revoked(SSL_CTX *ctx, const struct rules_tls *t, struct error *err)
+{
+	if (!t->crl.path || !t->verify ||
+	    !tls_pem_revoke(SSL_CTX_get_cert_store(ctx), t->crl.text, err))
+		return 0;
+	return blame(err, "crl", &t->crl);
 }
 
 static int
@@ -137,14 +156,13 @@ set_own(SSL_CTX *ctx, const struct rules_tls *t, struct error *err)
 		return 0;
 	list = tls_pem_certificates(t->certificate.text, err);
 	if (!list)
-		return error_context(err, "certificate %s",
-				     t->certificate.path);
+		return blame(err, "certificate", &t->certificate);
 	key = tls_pem_key(t->key.text, err);
 	failed = key ? tls_pem_use(ctx, list, key, err) :
 		       error_set(err, "there is no private key in it");
 	EVP_PKEY_free(key);
 	tls_pem_certificates_free(list);
-	return failed ? error_context(err, "key %s", t->key.path) : 0;
+	return failed ? blame(err, "key", &t->key) : 0;
 }
 
 static int
@@ -163,7 +181,8 @@ set_up(SSL_CTX *ctx, const struct rules_tls *t, struct error *err)
 	if (SSL_CTX_set_min_proto_version(ctx, oldest) != 1 ||
 	    SSL_CTX_set_alpn_protos(ctx, alpn, sizeof(alpn) - 1) != 0)
 		return error_set(err, "OpenSSL: %s", tls_pem_words());
-	return set_trust(ctx, t, err) || set_own(ctx, t, err) ? -1 : 0;
+	return set_trust(ctx, t, err) || set_revoked(ctx, t, err) ||
+	       set_own(ctx, t, err) ? -1 : 0;
 }
 
 static struct tls_client *
@@ -254,6 +273,33 @@ tls_clients_new(const struct rules *rules, const struct tls_clients *old,
 		}
 	}
 	return list;
+}
+
+static void
+review_file(const struct rules_target *t, const char *key,
+	    const struct rules_file *f, const struct tls_review *r)
+{
+	char who[300];
+
+	if (!f->path)
+		return;
+	snprintf(who, sizeof(who), "line %d: target \"%s\", %s", f->line,
+		 t->name, key);
+	tls_review_text(r, who, f->path, f->text);
+}
+
+void
+tls_clients_review(const struct rules *rules, const struct tls_review *r)
+{
+	for (size_t i = 0; i < rules->target_count; i++) {
+		const struct rules_target *t = &rules->targets[i];
+
+		if (!t->tls)
+			continue;
+		review_file(t, "ca", &t->tls->ca, r);
+		review_file(t, "crl", &t->tls->crl, r);
+		review_file(t, "certificate", &t->tls->certificate, r);
+	}
 }
 
 struct tls_clients *

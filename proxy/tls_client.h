@@ -8,6 +8,7 @@
 #include "base/attr.h"
 #include "base/error.h"
 #include "proxy/io.h"
+#include "proxy/tls_review.h"
 #include "rules/rules.h"
 
 struct ssl_session_st;
@@ -25,6 +26,9 @@ struct tls_clients;
 MUST_CHECK struct tls_clients *
 tls_clients_new(const struct rules *rules, const struct tls_clients *old,
 		struct error *err);
+/* tls_clients_review tells what an operator should know of the files: each
+ * sentence begins with the line that names one. */
+void tls_clients_review(const struct rules *rules, const struct tls_review *r);
 /* Any thread. */
 struct tls_clients *tls_clients_ref(struct tls_clients *c);
 void tls_clients_unref(struct tls_clients **c);

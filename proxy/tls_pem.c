@@ -137,3 +137,38 @@ tls_pem_trust(X509_STORE *store, struct span text, struct error *err)
 	tls_pem_certificates_free(list);
 	return failed;
 }
+
+static int
+add_lists(X509_STORE *store, BIO *in, struct error *err)
+{
+	int count = 0, failed = 0;
+	X509_CRL *crl;
+
+	while (!failed &&
+	       (crl = PEM_read_bio_X509_CRL(in, NULL, no_passphrase, NULL))) {
+		count++;
+		failed = X509_STORE_add_crl(store, crl) != 1;
+		X509_CRL_free(crl);
+	}
+	if (failed || !is_end())
+		return error_set(err, "revocation list %d cannot be read: %s",
+				 count + !failed, tls_pem_words());
+	return count ? 0 : error_set(err, "there is no revocation list "
+				     "(X509 CRL) in it");
+}
+
+/* The whole chain: a list that is missing refuses, since nobody can tell
+ * whom it would have named. */
+int
+tls_pem_revoke(X509_STORE *store, struct span text, struct error *err)
+{
+	BIO *in = BIO_new_mem_buf(text.at, (int)text.len);
+	int failed = in ? add_lists(store, in, err) :
+			  error_set(err, "no memory for revocation lists");
+
+	BIO_free(in);
+	if (!failed)
+		X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK |
+					    X509_V_FLAG_CRL_CHECK_ALL);
+	return failed;
+}

@@ -24,6 +24,10 @@ MUST_CHECK int tls_pem_use(SSL_CTX *ctx, STACK_OF(X509) *list, EVP_PKEY *key,
 /* tls_pem_trust adds certificates to what is trusted. */
 MUST_CHECK int tls_pem_trust(X509_STORE *store, struct span text,
 			     struct error *err);
+/* tls_pem_revoke adds revocation lists (all in the text, at least one), and
+ * asks for one of each authority of a chain. */
+MUST_CHECK int tls_pem_revoke(X509_STORE *store, struct span text,
+			      struct error *err);
 /* tls_pem_words: why OpenSSL's last call failed; empties its queue. */
 const char *tls_pem_words(void);
 

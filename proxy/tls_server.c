@@ -31,6 +31,15 @@ struct tls_server {
 
 /* ---- lifecycle ---- */
 
+static void
+warn(void *arg, const char *id, const char *words)
+{
+	(void)arg;
+	log_warn(id, "%s", words);
+}
+
+static const struct tls_review in_log = { .tell = warn };
+
 struct tls_server *
 tls_server_new(const struct console_settings *settings, struct error *err)
 {
@@ -51,7 +60,7 @@ tls_server_new(const struct console_settings *settings, struct error *err)
 		tls_server_free(&s);
 		return NULL;
 	}
-	tls_certificates_warn(s->now);
+	tls_certificates_review(s->now, &in_log);
 	return s;
 }
 
@@ -99,7 +108,7 @@ tls_server_reload(struct tls_server *s)
 		counter_inc(COUNTER_TLS_RELOADED);
 		log_info("tls.reloaded", "new connections get the new "
 			 "certificates");
-		tls_certificates_warn(s->now);
+		tls_certificates_review(s->now, &in_log);
 	}
 	tls_certificates_unref(&fresh);
 }
@@ -132,6 +141,8 @@ tls_server_watch(const struct tls_server *s)
 		watch_folder(fd, keys[i]);
 	if (fd >= 0 && s->settings->tls_client_ca)
 		watch_folder(fd, s->settings->tls_client_ca);
+	if (fd >= 0 && s->settings->tls_client_crl)
+		watch_folder(fd, s->settings->tls_client_crl);
 	return fd;
 }
 

@@ -51,6 +51,7 @@ enum rules_tls_version { RULES_TLS_1_2, RULES_TLS_1_3 };
 struct rules_file {
 	const char *path;
 	struct span text;	/* NUL-terminated too */
+	int line;		/* of the rules file that names it */
 };
 
 /* TLS towards a target. */
@@ -59,6 +60,7 @@ struct rules_tls {
 	enum rules_tls_version min_version;
 	const char *server_name;	/* NULL: the host of the URL */
 	struct rules_file ca;		/* not given: the system's */
+	struct rules_file crl;
 	struct rules_file certificate, key;
 };
 

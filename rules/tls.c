@@ -77,8 +77,9 @@ check_pem(struct rules_load *l, const struct rules_node *at,
 	if (strstr(f->text.at, "-----BEGIN ") && strstr(f->text.at, what))
 		return 0;
 	return load_fail(l, at, "%s holds no PEM block of a %s", f->path,
-			 strcmp(what, "CERTIFICATE") ? "private key" :
-						       "certificate");
+			 !strcmp(what, "CERTIFICATE") ? "certificate" :
+			 !strcmp(what, "X509 CRL") ? "revocation list" :
+						     "private key");
 }
 
 static int
@@ -93,6 +94,7 @@ load_file(struct rules_load *l, const struct rules_node *node, enum key k,
 	out->path = resolve_path(l, json_string_value(at.value));
 	if (!out->path)
 		return -1;
+	out->line = rules_position_of(l->text, &at).line;
 	fd = open(out->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return load_fail(l, &at, "%s cannot be opened: %s", out->path,
@@ -159,6 +161,7 @@ load_members(struct rules_load *l, const struct rules_node *node,
 	tls->min_version = (enum rules_tls_version)version;
 	if (load_name(l, node, tls) < 0 ||
 	    load_file(l, node, KEY_TLS_CA, "CERTIFICATE", &tls->ca) < 0 ||
+	    load_file(l, node, KEY_TLS_CRL, "X509 CRL", &tls->crl) < 0 ||
 	    load_file(l, node, KEY_TLS_CERTIFICATE, "CERTIFICATE",
 		      &tls->certificate) < 0)
 		return -1;

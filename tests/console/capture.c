@@ -42,6 +42,8 @@ run_nothing(const struct console_settings *s)
 	return 0;
 }
 
+static const struct console_program program = { .run = run_nothing };
+
 void
 capture_run(struct capture_output *o, const char *const *words)
 {
@@ -57,7 +59,7 @@ capture_run(struct capture_output *o, const char *const *words)
 	fflush(stdout);
 	old_out = divert(1, out);
 	old_err = divert(2, err);
-	o->status = console_main(argc, argv, run_nothing);
+	o->status = console_main(argc, argv, &program);
 	fflush(stdout);
 	restore(1, old_out, out, &o->out);
 	restore(2, old_err, err, &o->err);

@@ -47,6 +47,8 @@ run_nothing(const struct console_settings *s)
 	return 0;
 }
 
+static const struct console_program program = { .run = run_nothing };
+
 /* Words are lines of a file, written once the test knows them. */
 static NO_RETURN void
 child_main(const char *path, int gate)
@@ -62,7 +64,7 @@ child_main(const char *path, int gate)
 	     w = strtok_r(NULL, "\n", &save))
 		argv[argc++] = w;
 	fflush(NULL);
-	_exit(console_main(argc, argv, run_nothing));
+	_exit(console_main(argc, argv, &program));
 }
 
 static void

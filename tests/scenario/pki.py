@@ -35,6 +35,9 @@ class Pki:
                        capture_output=True, timeout=30)
 
     def key(self, name):
+        if name.endswith("-rsa"):
+            self.openssl("genrsa", "-out", name + ".key", "2048")
+            return
         self.openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout",
                      "-out", name + ".key")
 
@@ -64,6 +67,48 @@ class Pki:
         self.openssl("x509", "-req", "-in", "request", "-sha256",
                      "-extfile", "extensions", "-extensions", section,
                      "-out", name + ".pem", *sign, *when)
+
+    def number(self, name):
+        """The certificate's serial number, as the index has it."""
+        done = subprocess.run(["openssl", "x509", "-noout", "-serial", "-in",
+                               self.pem(name)], check=True,
+                              capture_output=True, timeout=30, text=True)
+        return done.stdout.strip().split("=")[1]
+
+    def index(self, revoked, valid=()):
+        """What an authority has revoked, in its file of all."""
+        with open(self.path("index.txt"), "w") as f:
+            for name in valid:
+                f.write("V\t491231235959Z\t\t%s\tunknown\t/CN=%s\n"
+                        % (self.number(name), name))
+            for name in revoked:
+                f.write("R\t491231235959Z\t200101000000Z\t%s\tunknown\t"
+                        "/CN=%s\n" % (self.number(name), name))
+
+    def revocations(self, by, revoked=(), last=None, until=None):
+        """BY.crl, in one step; dates as 20200101000000Z."""
+        self.index(revoked)
+        with open(self.path("ca.conf"), "w") as f:
+            f.write("[ca]\ndefault_ca = x\n[x]\ndatabase = index.txt\n"
+                    "default_md = sha256\n")
+        when = ["-crl_lastupdate", last, "-crl_nextupdate", until] \
+            if until else ["-crldays", "30"]
+        self.openssl("ca", "-gencrl", "-config", "ca.conf", "-cert",
+                     by + ".pem", "-keyfile", by + ".key", "-out",
+                     "new.crl", *when)
+        os.rename(self.path("new.crl"), self.path(by + ".crl"))
+
+    def staple(self, name, by, signer, revoked=(), to=None):
+        """NAME.pem.ocsp: what `signer` says about it, for an hour."""
+        self.index(revoked, valid=[] if revoked else [name])
+        self.openssl("ocsp", "-issuer", by + ".pem", "-cert", name + ".pem",
+                     "-reqout", "request.der", "-no_nonce")
+        self.openssl("ocsp", "-index", "index.txt", "-CA", by + ".pem",
+                     "-rsigner", signer + ".pem", "-rkey", signer + ".key",
+                     "-reqin", "request.der", "-respout", "new.der",
+                     "-nmin", "60")
+        os.rename(self.path("new.der"), self.path(
+            (to or name) + ".pem.ocsp"))
 
     def fingerprint(self, name):
         """SHA-256 of the certificate, as lower case digits."""
