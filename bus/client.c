@@ -2,6 +2,8 @@
 /* The consumer's side of the bus: one request, one answer. */
 #include "bus/client.h"
 
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@
 struct bus_client {
 	nng_socket socket;
 	char *url;
+	pthread_mutex_t lock;	/* of the token */
 	char *token;	/* as a member of a request, with its comma; or NULL */
 };
 
@@ -69,9 +72,11 @@ bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
 		error_set(err, "no memory for a bus client");
 		return NULL;
 	}
+	pthread_mutex_init(&c->lock, NULL);
 	rc = patience_open(nng_req0_open, &c->socket);
 	if (rc != 0) {
 		failed(c, "cannot open a socket", rc, err);
+		pthread_mutex_destroy(&c->lock);
 		free(c->url);
 		free(c);
 		return NULL;
@@ -90,12 +95,11 @@ bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
 }
 
 static void
-forget_token(struct bus_client *c)
+token_free(char *token)
 {
-	if (c->token)
-		explicit_bzero(c->token, strlen(c->token));
-	free(c->token);
-	c->token = NULL;
+	if (token)
+		explicit_bzero(token, strlen(token));
+	free(token);
 }
 
 int
@@ -103,18 +107,27 @@ bus_client_set_token(struct bus_client *c, const char *token,
 		     struct error *err)
 {
 	struct buf member = { 0 };
+	char *text = NULL, *old;
 	struct json j;
 
-	forget_token(c);
-	if (!token)
-		return 0;
-	json_init(&j, &member);
-	json_str(&j, token);
-	if (member.failed || asprintf(&c->token, "\"token\":%s,",
-				      buf_str(&member)) < 0)
-		c->token = NULL;
-	buf_fini(&member);
-	return c->token ? 0 : error_set(err, "no memory for a token");
+	if (token) {
+		json_init(&j, &member);
+		buf_adds(&member, "\"token\":");
+		json_str(&j, token);
+		buf_addc(&member, ',');
+		(void)buf_str(&member);
+		if (member.failed) {
+			buf_fini(&member);
+			return error_set(err, "no memory for a token");
+		}
+		text = buf_steal(&member, NULL);
+	}
+	pthread_mutex_lock(&c->lock);
+	old = c->token;
+	c->token = text;
+	pthread_mutex_unlock(&c->lock);
+	token_free(old);
+	return 0;
 }
 
 void
@@ -126,25 +139,43 @@ bus_client_close(struct bus_client **cp)
 		return;
 	*cp = NULL;
 	(void)patience_close(c->socket);
-	forget_token(c);
+	token_free(c->token);
+	pthread_mutex_destroy(&c->lock);
 	free(c->url);
 	free(c);
 }
 
-/* Every request is an object that has a member; the token goes before it. */
 static int
-write_request(const struct bus_client *c, struct span request, nng_msg *m)
+write_token(struct bus_client *c, nng_msg *m)
 {
 	int rc = 0;
 
-	if (c->token && request.len > 1 && *request.at == '{') {
-		rc = nng_msg_append(m, "{", 1);
-		if (rc == 0)
-			rc = nng_msg_append(m, c->token, strlen(c->token));
-		request.at++;
-		request.len--;
-	}
-	return rc ? rc : nng_msg_append(m, request.at, request.len);
+	pthread_mutex_lock(&c->lock);
+	if (c->token)
+		rc = nng_msg_append(m, c->token, strlen(c->token));
+	pthread_mutex_unlock(&c->lock);
+	return rc;
+}
+
+/* Every request is an object that has a member; the token goes before it. */
+static int
+write_request(struct bus_client *c, struct span request, nng_msg *m)
+{
+	int rc = nng_msg_append(m, request.at, 1);
+
+	if (rc == 0 && request.len > 1 && *request.at == '{')
+		rc = write_token(c, m);
+	return rc ? rc : nng_msg_append(m, request.at + 1, request.len - 1);
+}
+
+static int
+make_message(struct bus_client *c, struct span request, nng_msg **m)
+{
+	int rc = nng_msg_alloc(m, 0);
+
+	if (rc == 0 && request.len > 0)
+		rc = write_request(c, request, *m);
+	return rc;
 }
 
 /* One transfer, blocking; the message is nng's after a send that succeeds. */
@@ -180,9 +211,7 @@ bus_client_send(struct bus_client *c, struct span request,
 
 	if (rc != 0)
 		return failed(c, "cannot send", rc, err);
-	rc = nng_msg_alloc(&m, 0);
-	if (rc == 0)
-		rc = write_request(c, request, m);
+	rc = make_message(c, request, &m);
 	if (rc == 0)
 		rc = transfer(ctx.id, nng_ctx_send, timeout_ms, &m);
 	*ticket = ctx.id;
@@ -191,6 +220,15 @@ bus_client_send(struct bus_client *c, struct span request,
 	nng_msg_free(m);
 	nng_ctx_close(ctx);
 	return failed(c, "cannot send", rc, err);
+}
+
+static int
+take_answer(nng_msg *m, struct buf *answer, struct error *err)
+{
+	buf_clear(answer);
+	buf_add(answer, nng_msg_body(m), nng_msg_len(m));
+	nng_msg_free(m);
+	return answer->failed ? error_set(err, "no memory for an answer") : 0;
 }
 
 static int
@@ -203,10 +241,7 @@ receive_answer(struct bus_client *c, uint32_t ticket, unsigned timeout_ms,
 	nng_ctx_close((nng_ctx){ .id = ticket });
 	if (rc != 0)
 		return failed(c, "no answer", rc, err);
-	buf_clear(answer);
-	buf_add(answer, nng_msg_body(m), nng_msg_len(m));
-	nng_msg_free(m);
-	return answer->failed ? error_set(err, "no memory for an answer") : 0;
+	return take_answer(m, answer, err);
 }
 
 /* Every answer begins with its verdict; only a bad one is parsed here. */
@@ -246,4 +281,118 @@ bus_client_call(struct bus_client *c, struct span request,
 	if (bus_client_send(c, request, timeout_ms, &ticket, err) < 0)
 		return -1;
 	return bus_client_receive(c, ticket, timeout_ms, answer, err);
+}
+
+/* ---- calls that nobody waits for ---- */
+
+struct bus_call {
+	struct bus_client *client;
+	nng_ctx ctx;
+	nng_aio *aio;
+	bool is_sent;
+	unsigned timeout_ms;
+	void (*over)(void *arg);
+	void *arg;
+};
+
+static nng_duration
+duration(unsigned ms)
+{
+	return ms > INT32_MAX ? INT32_MAX : (nng_duration)ms;
+}
+
+/* On nng's thread. */
+static void
+on_transfer(void *arg)
+{
+	struct bus_call *call = arg;
+
+	if (call->is_sent || nng_aio_result(call->aio) != 0) {
+		call->over(call->arg);
+		return;
+	}
+	call->is_sent = true;
+	nng_aio_set_timeout(call->aio, duration(call->timeout_ms));
+	nng_ctx_recv(call->ctx, call->aio);
+}
+
+static void
+call_free(struct bus_call *call)
+{
+	nng_msg *m;
+
+	if (call->aio) {
+		/* What was not sent is still ours, and so is an answer. */
+		nng_aio_stop(call->aio);
+		m = nng_aio_get_msg(call->aio);
+		if (m && (nng_aio_result(call->aio) == 0) == call->is_sent)
+			nng_msg_free(m);
+		nng_aio_free(call->aio);
+	}
+	nng_ctx_close(call->ctx);
+	free(call);
+}
+
+struct bus_call *
+bus_call_start(struct bus_client *c, struct span request, unsigned timeout_ms,
+	       void (*over)(void *arg), void *arg, struct error *err)
+{
+	struct bus_call *call = calloc(1, sizeof(*call));
+	nng_msg *m = NULL;
+	int rc = call ? nng_ctx_open(&call->ctx, c->socket) : NNG_ENOMEM;
+
+	if (rc != 0) {
+		free(call);
+		failed(c, "cannot send", rc, err);
+		return NULL;
+	}
+	call->client = c;
+	call->timeout_ms = timeout_ms;
+	call->over = over;
+	call->arg = arg;
+	rc = nng_aio_alloc(&call->aio, on_transfer, call);
+	if (rc == 0)
+		rc = make_message(c, request, &m);
+	if (rc != 0) {
+		nng_msg_free(m);
+		call_free(call);
+		failed(c, "cannot send", rc, err);
+		return NULL;
+	}
+	nng_aio_set_timeout(call->aio, duration(timeout_ms));
+	nng_aio_set_msg(call->aio, m);
+	nng_ctx_send(call->ctx, call->aio);
+	return call;
+}
+
+int
+bus_call_end(struct bus_call **callp, struct buf *answer, struct error *err)
+{
+	struct bus_call *call = *callp;
+	struct bus_client *c = call->client;
+	int rc;
+
+	*callp = NULL;
+	nng_aio_wait(call->aio);
+	rc = nng_aio_result(call->aio);
+	if (rc != 0) {
+		failed(c, call->is_sent ? "no answer" : "cannot send", rc,
+		       err);
+		call_free(call);
+		return -1;
+	}
+	rc = take_answer(nng_aio_get_msg(call->aio), answer, err);
+	nng_aio_set_msg(call->aio, NULL);
+	call_free(call);
+	return rc < 0 ? rc : check_answer(answer, err);
+}
+
+void
+bus_call_give_up(struct bus_call **callp)
+{
+	struct bus_call *call = *callp;
+
+	*callp = NULL;
+	if (call)
+		call_free(call);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A consumer of a group: open, fetch, reply, close. */
+/* A consumer of a group: open, reply, close. */
 #include <ctype.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +64,7 @@ consumer_new(void)
 
 	if (!c)
 		return NULL;
+	c->fetch.over_fd = c->fetch.cancel_fd = -1;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -94,6 +94,8 @@ matapalo_consumer_open(const struct matapalo_consumer_options *options,
 		return fail(err, MATAPALO_NO_MEMORY, "no memory");
 	code = copy_options(c, &o, err);
 	if (!code)
+		code = fetch_open(c, err);
+	if (!code)
 		code = link_open(&c->link, o.url, o.token, o.connect_ms,
 				 o.call_ms, err);
 	if (!code)
@@ -113,20 +115,27 @@ matapalo_consumer_close(struct matapalo_consumer **cp)
 		return;
 	*cp = NULL;
 	toucher_stop(c);
+	fetch_close(c);
 	link_close(&c->link);
 	free(c->group);
 	free(c->type);
 	free(c->subject);
 	free(c->start);
 	free(c->held);
-	buf_fini(&c->acks);
-	buf_fini(&c->naks);
+	verdicts_fini(c);
 	pthread_cond_destroy(&c->closing);
 	pthread_mutex_destroy(&c->lock);
 	free(c);
 }
 
-/* ---- fetch ---- */
+enum matapalo_code
+matapalo_consumer_set_token(struct matapalo_consumer *c, const char *token,
+			    struct matapalo_error *err)
+{
+	return link_set_token(&c->link, token, err);
+}
+
+/* ---- what each request says of us ---- */
 
 void
 consumer_who(const struct matapalo_consumer *c, struct json *j)
@@ -142,13 +151,6 @@ is_number(const char *text)
 }
 
 static void
-add_number(struct json *j, const char *key, uint64_t v)
-{
-	json_key(j, key);
-	json_u64(j, v);
-}
-
-static void
 add_start(const struct matapalo_consumer *c, struct json *j)
 {
 	if (!c->start)
@@ -160,14 +162,14 @@ add_start(const struct matapalo_consumer *c, struct json *j)
 		json_str(j, c->start);
 }
 
-static void
-add_settings(const struct matapalo_consumer *c, struct json *j)
+void
+consumer_settings(const struct matapalo_consumer *c, struct json *j)
 {
 	add_start(c, j);
 	if (c->max_attempts)
-		add_number(j, "max_attempts", c->max_attempts);
+		link_number(j, "max_attempts", c->max_attempts);
 	if (c->lease_ms)
-		add_number(j, "lease_ms", c->lease_ms);
+		link_number(j, "lease_ms", c->lease_ms);
 	if (!c->type && !c->subject)
 		return;
 	json_key(j, "filter");
@@ -175,61 +177,6 @@ add_settings(const struct matapalo_consumer *c, struct json *j)
 	link_text(j, "type", c->type);
 	link_text(j, "subject", c->subject);
 	json_object_end(j);
-}
-
-static enum matapalo_code
-take_batch(struct matapalo_consumer *c, struct cJSON **answer,
-	   struct matapalo_batch **out, struct matapalo_error *err)
-{
-	*out = batch_make(answer);
-	if (*out && held_add(c, *out) == 0)
-		return MATAPALO_OK;
-	matapalo_batch_free(out);
-	return fail(err, MATAPALO_NO_MEMORY, "no memory for the events");
-}
-
-enum matapalo_code
-matapalo_fetch(struct matapalo_consumer *c, unsigned max, unsigned wait_ms,
-	       struct matapalo_batch **out, struct matapalo_error *err)
-{
-	struct buf request CLEANUP(buf_fini) = { 0 };
-	struct cJSON *answer = NULL;
-	char serial[24];
-	struct json j;
-	struct verdicts taken;
-	enum matapalo_code code;
-
-	*out = NULL;
-	link_begin(&j, &request, "fetch");
-	consumer_who(c, &j);
-	snprintf(serial, sizeof(serial), "%" PRIu64, c->serial);
-	link_text(&j, "request", serial);
-	add_number(&j, "max", max);
-	add_number(&j, "wait_ms", wait_ms);
-	add_settings(c, &j);
-	verdicts_add(c, &j, &taken);
-	code = link_call(&c->link, &j, wait_ms, &answer, err);
-	if (code)
-		return code;
-	verdicts_drop(c, &taken);
-	/* Without memory the same request gets the same events again. */
-	code = take_batch(c, &answer, out, err);
-	if (!code)
-		c->serial++;
-	return code;
-}
-
-/* A fetch of nothing carries the verdicts. */
-enum matapalo_code
-matapalo_flush(struct matapalo_consumer *c, struct matapalo_error *err)
-{
-	struct matapalo_batch *b = NULL;
-	enum matapalo_code code = MATAPALO_OK;
-
-	if (matapalo_pending(c) > 0)
-		code = matapalo_fetch(c, 0, 0, &b, err);
-	matapalo_batch_free(&b);
-	return code;
 }
 
 /* ---- reply ---- */

@@ -28,6 +28,8 @@ struct link {
 enum matapalo_code link_open(struct link *l, const char *url,
 			     const char *token, unsigned connect_ms,
 			     unsigned call_ms, struct matapalo_error *err);
+enum matapalo_code link_set_token(struct link *l, const char *token,
+				  struct matapalo_error *err);
 void link_close(struct link *l);
 /* link_begin starts {"op": op in an empty buf; the caller adds members. */
 void link_begin(struct json *j, struct buf *request, const char *op);
@@ -36,6 +38,8 @@ void link_begin(struct json *j, struct buf *request, const char *op);
 enum matapalo_code link_call(struct link *l, struct json *j, unsigned wait_ms,
 			     struct cJSON **answer,
 			     struct matapalo_error *err);
+/* link_end ends the request: MATAPALO_OK when it may be sent. */
+enum matapalo_code link_end(struct json *j, struct matapalo_error *err);
 /* link_answer is the second half of it, for an answer (or none) that has come
  * by itself: rc and failed are the client's. */
 enum matapalo_code link_answer(const struct buf *answer, int rc,
@@ -43,6 +47,7 @@ enum matapalo_code link_answer(const struct buf *answer, int rc,
 			       struct cJSON **tree,
 			       struct matapalo_error *err);
 void link_text(struct json *j, const char *key, const char *value);
+void link_number(struct json *j, const char *key, uint64_t v);
 
 /* fail fills err and returns code. */
 enum matapalo_code fail(struct matapalo_error *err, enum matapalo_code code,
@@ -67,7 +72,22 @@ struct matapalo_batch {
 /* batch_make takes the answer, also when it fails (NULL). */
 struct matapalo_batch *batch_make(struct cJSON **answer);
 
-/* ---- consumer.c, verdict.c, touch.c ---- */
+/* ---- consumer.c, fetch.c, verdict.c, touch.c ---- */
+
+/* Items of two JSON lists. A request takes a link of the chain along, and
+ * gives it back when it fails. */
+struct verdicts {
+	struct verdicts *next;
+	struct buf acks, naks;
+	size_t count;		/* of both */
+};
+
+struct fetch {
+	struct bus_call *call;	/* NULL: none is under way */
+	struct verdicts *taken;
+	int over_fd;		/* readable: the answer is there */
+	int cancel_fd;		/* readable: it is not wanted any more */
+};
 
 struct matapalo_consumer {
 	struct link link;
@@ -75,10 +95,12 @@ struct matapalo_consumer {
 	char name[LIB_NAME_SIZE];
 	unsigned max_attempts, lease_ms;
 	uint64_t serial;	/* of fetches: a repeated one is known by it */
+	struct fetch fetch;
 
 	pthread_mutex_t lock;	/* of what follows */
-	struct buf acks, naks;	/* items of two JSON lists */
-	size_t pending;		/* of both */
+	struct verdicts now;	/* what is noted goes here */
+	struct verdicts *returned;	/* by requests that failed */
+	size_t pending;		/* of all, also those under way */
 	int64_t *held;	/* to be touched: fetched and not settled */
 	size_t held_count, held_room;
 
@@ -89,14 +111,17 @@ struct matapalo_consumer {
 };
 
 void consumer_who(const struct matapalo_consumer *c, struct json *j);
-/* verdicts_take moves what is pending into the request's lists; *taken says
- * how much, for verdicts_drop once the bus has it. */
-struct verdicts {
-	size_t acks, naks, count;
-};
-void verdicts_add(struct matapalo_consumer *c, struct json *j,
-		  struct verdicts *taken);
-void verdicts_drop(struct matapalo_consumer *c, const struct verdicts *taken);
+void consumer_settings(const struct matapalo_consumer *c, struct json *j);
+enum matapalo_code fetch_open(struct matapalo_consumer *c,
+			      struct matapalo_error *err);
+void fetch_close(struct matapalo_consumer *c);
+/* verdicts_take moves all that is pending into the request's lists; NULL when
+ * there is nothing, or no memory for it now. The bus has it: verdicts_done.
+ * It may not: verdicts_return. */
+struct verdicts *verdicts_take(struct matapalo_consumer *c, struct json *j);
+void verdicts_done(struct matapalo_consumer *c, struct verdicts **taken);
+void verdicts_return(struct matapalo_consumer *c, struct verdicts **taken);
+void verdicts_fini(struct matapalo_consumer *c);
 /* held_add notes a batch; held_write is a JSON list, with the number. */
 int held_add(struct matapalo_consumer *c, const struct matapalo_batch *b);
 size_t held_write(struct matapalo_consumer *c, struct json *j);

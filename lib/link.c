@@ -22,6 +22,16 @@ fail(struct matapalo_error *err, enum matapalo_code code, const char *fmt, ...)
 }
 
 enum matapalo_code
+link_set_token(struct link *l, const char *token, struct matapalo_error *err)
+{
+	struct error failed = { 0 };
+
+	if (bus_client_set_token(l->client, token, &failed))
+		return fail(err, MATAPALO_NO_MEMORY, "%s", failed.text);
+	return MATAPALO_OK;
+}
+
+enum matapalo_code
 link_open(struct link *l, const char *url, const char *token,
 	  unsigned connect_ms, unsigned call_ms, struct matapalo_error *err)
 {
@@ -34,9 +44,7 @@ link_open(struct link *l, const char *url, const char *token,
 						    : LIB_CONNECT_MS, &failed);
 	if (!l->client)
 		return fail(err, MATAPALO_UNREACHABLE, "%s", failed.text);
-	if (bus_client_set_token(l->client, token, &failed))
-		return fail(err, MATAPALO_NO_MEMORY, "%s", failed.text);
-	return MATAPALO_OK;
+	return link_set_token(l, token, err);
 }
 
 void
@@ -52,6 +60,13 @@ link_text(struct json *j, const char *key, const char *value)
 		return;
 	json_key(j, key);
 	json_str(j, value);
+}
+
+void
+link_number(struct json *j, const char *key, uint64_t v)
+{
+	json_key(j, key);
+	json_u64(j, v);
 }
 
 void
@@ -99,18 +114,27 @@ link_answer(const struct buf *answer, int rc, const struct error *failed,
 }
 
 enum matapalo_code
+link_end(struct json *j, struct matapalo_error *err)
+{
+	json_object_end(j);
+	if (j->out->failed)
+		return fail(err, MATAPALO_NO_MEMORY, "no memory for a "
+			    "request");
+	return MATAPALO_OK;
+}
+
+enum matapalo_code
 link_call(struct link *l, struct json *j, unsigned wait_ms,
 	  struct cJSON **tree, struct matapalo_error *err)
 {
 	struct buf answer CLEANUP(buf_fini) = { 0 };
 	struct error failed = { 0 };
+	enum matapalo_code code = link_end(j, err);
 	int rc;
 
 	*tree = NULL;
-	json_object_end(j);
-	if (j->out->failed)
-		return fail(err, MATAPALO_NO_MEMORY, "no memory for a "
-			    "request");
+	if (code)
+		return code;
 	rc = bus_client_call(l->client, buf_span(j->out),
 			     l->call_ms + wait_ms, &answer, &failed);
 	return link_answer(&answer, rc, &failed, tree, err);
@@ -134,6 +158,8 @@ matapalo_code_name(enum matapalo_code code)
 		return "refused";
 	case MATAPALO_PROTOCOL:
 		return "protocol";
+	case MATAPALO_CANCELLED:
+		return "cancelled";
 	}
 	return "unknown";
 }

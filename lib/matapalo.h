@@ -25,7 +25,8 @@ enum matapalo_code {
 	MATAPALO_UNREACHABLE = 3, /* no connection, or no answer in time */
 	MATAPALO_BUSY = 4,	/* the bus cannot do it now */
 	MATAPALO_REFUSED = 5,	/* the bus says no, and will again */
-	MATAPALO_PROTOCOL = 6	/* the answer is not one of a bus */
+	MATAPALO_PROTOCOL = 6,	/* the answer is not one of a bus */
+	MATAPALO_CANCELLED = 7	/* by matapalo_cancel */
 };
 
 /* On the caller's stack; NULL is allowed wherever one is taken. Written by a
@@ -65,11 +66,27 @@ MATAPALO_API enum matapalo_code
 matapalo_consumer_open(const struct matapalo_consumer_options *options,
 		       struct matapalo_consumer **out,
 		       struct matapalo_error *err);
+/* From the next request on; NULL: none. */
+MATAPALO_API enum matapalo_code
+matapalo_consumer_set_token(struct matapalo_consumer *c, const char *token,
+			    struct matapalo_error *err);
 MATAPALO_API void matapalo_consumer_close(struct matapalo_consumer **c);
 
 MATAPALO_API enum matapalo_code
 matapalo_fetch(struct matapalo_consumer *c, unsigned max, unsigned wait_ms,
 	       struct matapalo_batch **out, struct matapalo_error *err);
+/* The same without blocking: matapalo_fetch_fd is readable when
+ * matapalo_fetch_end will return at once. */
+MATAPALO_API enum matapalo_code
+matapalo_fetch_begin(struct matapalo_consumer *c, unsigned max,
+		     unsigned wait_ms, struct matapalo_error *err);
+MATAPALO_API int matapalo_fetch_fd(const struct matapalo_consumer *c);
+MATAPALO_API enum matapalo_code
+matapalo_fetch_end(struct matapalo_consumer *c, struct matapalo_batch **out,
+		   struct matapalo_error *err);
+/* Any thread, and a signal's handler: the fetch that waits, or else the next
+ * one, returns MATAPALO_CANCELLED. */
+MATAPALO_API void matapalo_cancel(struct matapalo_consumer *c);
 MATAPALO_API void matapalo_batch_free(struct matapalo_batch **b);
 MATAPALO_API size_t matapalo_batch_count(const struct matapalo_batch *b);
 MATAPALO_API const struct matapalo_event *

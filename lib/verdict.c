@@ -78,6 +78,7 @@ noted(struct matapalo_consumer *c, struct buf *list, size_t before,
 		code = MATAPALO_NO_MEMORY;
 	} else {
 		held_remove(c, sequence);
+		c->now.count++;
 		c->pending++;
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -90,9 +91,9 @@ matapalo_ack(struct matapalo_consumer *c, int64_t sequence)
 	size_t before;
 
 	pthread_mutex_lock(&c->lock);
-	before = c->acks.len;
-	buf_printf(&c->acks, "%s%" PRId64, before ? "," : "", sequence);
-	return noted(c, &c->acks, before, sequence);
+	before = c->now.acks.len;
+	buf_printf(&c->now.acks, "%s%" PRId64, before ? "," : "", sequence);
+	return noted(c, &c->now.acks, before, sequence);
 }
 
 enum matapalo_code
@@ -103,10 +104,10 @@ matapalo_nak(struct matapalo_consumer *c, int64_t sequence, int64_t delay_ms,
 	size_t before;
 
 	pthread_mutex_lock(&c->lock);
-	before = c->naks.len;
+	before = c->now.naks.len;
 	if (before)
-		buf_addc(&c->naks, ',');
-	json_init(&j, &c->naks);
+		buf_addc(&c->now.naks, ',');
+	json_init(&j, &c->now.naks);
 	json_object_begin(&j);
 	json_key(&j, "sequence");
 	json_i64(&j, sequence);
@@ -116,7 +117,7 @@ matapalo_nak(struct matapalo_consumer *c, int64_t sequence, int64_t delay_ms,
 	}
 	link_text(&j, "reason", reason);
 	json_object_end(&j);
-	return noted(c, &c->naks, before, sequence);
+	return noted(c, &c->now.naks, before, sequence);
 }
 
 size_t
@@ -131,47 +132,106 @@ matapalo_pending(struct matapalo_consumer *c)
 }
 
 static void
-add_list(struct json *j, const char *key, const struct buf *items)
+verdicts_free(struct verdicts *v)
 {
-	if (!items->len)
-		return;
-	json_key(j, key);
-	json_array_begin(j);
-	json_raw(j, buf_span(items));
-	json_array_end(j);
+	while (v) {
+		struct verdicts *next = v->next;
+
+		buf_fini(&v->acks);
+		buf_fini(&v->naks);
+		free(v);
+		v = next;
+	}
 }
 
-void
-verdicts_add(struct matapalo_consumer *c, struct json *j,
-	     struct verdicts *taken)
+/* Under the lock: the chain of all that waits. What is noted from now on goes
+ * behind it. */
+static struct verdicts *
+detach(struct matapalo_consumer *c)
 {
-	pthread_mutex_lock(&c->lock);
-	add_list(j, "acks", &c->acks);
-	add_list(j, "naks", &c->naks);
-	*taken = (struct verdicts){ c->acks.len, c->naks.len, c->pending };
-	pthread_mutex_unlock(&c->lock);
+	struct verdicts *v = NULL, *all = c->returned;
+
+	if (c->now.count > 0)
+		v = malloc(sizeof(*v));
+	if (v) {
+		*v = c->now;
+		v->next = all;
+		all = v;
+		c->now = (struct verdicts){ 0 };
+	}
+	c->returned = NULL;
+	return all;
 }
 
-/* What came in the meantime stays, without the comma before it. */
 static void
-drop(struct buf *list, size_t n)
+add_list(struct json *j, const char *key, size_t member,
+	 const struct verdicts *v)
 {
-	if (n < list->len && n > 0)
-		n++;
-	memmove(list->data, list->data + n, list->len - n);
-	list->len -= n;
+	bool begun = false;
+
+	for (; v; v = v->next) {
+		const struct buf *items =
+			(const void *)((const char *)v + member);
+
+		if (!items->len)
+			continue;
+		if (!begun) {
+			json_key(j, key);
+			json_array_begin(j);
+		}
+		begun = true;
+		json_raw(j, buf_span(items));
+	}
+	if (begun)
+		json_array_end(j);
+}
+
+struct verdicts *
+verdicts_take(struct matapalo_consumer *c, struct json *j)
+{
+	struct verdicts *taken;
+
+	pthread_mutex_lock(&c->lock);
+	taken = detach(c);
+	pthread_mutex_unlock(&c->lock);
+	add_list(j, "acks", offsetof(struct verdicts, acks), taken);
+	add_list(j, "naks", offsetof(struct verdicts, naks), taken);
+	return taken;
 }
 
 void
-verdicts_drop(struct matapalo_consumer *c, const struct verdicts *taken)
+verdicts_done(struct matapalo_consumer *c, struct verdicts **taken)
 {
 	pthread_mutex_lock(&c->lock);
-	if (taken->acks)
-		drop(&c->acks, taken->acks);
-	if (taken->naks)
-		drop(&c->naks, taken->naks);
-	c->pending -= taken->count;
+	for (const struct verdicts *v = *taken; v; v = v->next)
+		c->pending -= v->count;
 	pthread_mutex_unlock(&c->lock);
+	verdicts_free(*taken);
+	*taken = NULL;
+}
+
+void
+verdicts_return(struct matapalo_consumer *c, struct verdicts **taken)
+{
+	struct verdicts *last = *taken;
+
+	if (!last)
+		return;
+	while (last->next)
+		last = last->next;
+	pthread_mutex_lock(&c->lock);
+	last->next = c->returned;
+	c->returned = *taken;
+	pthread_mutex_unlock(&c->lock);
+	*taken = NULL;
+}
+
+void
+verdicts_fini(struct matapalo_consumer *c)
+{
+	verdicts_free(c->returned);
+	buf_fini(&c->now.acks);
+	buf_fini(&c->now.naks);
 }
 
 /* ---- at once ---- */
