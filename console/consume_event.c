@@ -13,7 +13,7 @@
 #include "console/consume.h"
 #include "payload/payload.h"
 
-#define TOUCH_MS 5000u /* far below any sensible lease */
+#define REASON_SIZE 256
 #define OUTPUT_LIMIT_BYTES ((size_t)4 * 1024 * 1024)
 #define ENV_LIMIT_BYTES ((size_t)4 * 1024 * 1024)
 #define ENV_VALUE_MAX 32768 /* the kernel refuses above 128 KiB */
@@ -61,31 +61,39 @@ add_attribute(struct environment *env, const char *name, const char *value)
 	add_variable(env, text);
 }
 
-static int
-build_environment(struct environment *env, const struct wire_event *e)
+static size_t
+count_attributes(const struct matapalo_event *e)
 {
-	const struct cJSON *m;
+	const char *name;
+	size_t n = 0;
+
+	while (matapalo_event_attribute_at(e, n, &name))
+		n++;
+	return n;
+}
+
+static int
+build_environment(struct environment *env, const struct matapalo_event *e)
+{
+	const char *name, *value;
 	char attempt[16];
 
 	arena_init(&env->memory, NULL, 0, ENV_LIMIT_BYTES);
 	for (char **v = environ; *v; v++)
 		env->room++;
-	for (m = payload_first(e->event); m; m = payload_next(m))
-		env->room++;
-	env->room += 5;
+	env->room += count_attributes(e) + 5;
 	env->list = calloc(env->room, sizeof(*env->list));
 	if (!env->list)
 		return -1;
 	inherit(env);
-	for (m = payload_first(e->event); m; m = payload_next(m)) {
-		const char *value = payload_string(m, NULL);
-
-		if (value && strcmp(payload_name(m), "data"))
-			add_attribute(env, payload_name(m), value);
-	}
-	snprintf(attempt, sizeof(attempt), "%d", e->attempt);
+	for (size_t i = 0; (value = matapalo_event_attribute_at(e, i, &name));
+	     i++)
+		add_attribute(env, name, value);
+	snprintf(attempt, sizeof(attempt), "%u", matapalo_event_attempt(e));
 	add_attribute(env, "attempt", attempt);
-	add_attribute(env, "redelivered", e->redelivered ? "true" : "false");
+	add_attribute(env, "redelivered",
+		      matapalo_event_flags(e) & MATAPALO_REDELIVERED
+			      ? "true" : "false");
 	return 0;
 }
 
@@ -132,69 +140,44 @@ wrap_output(const struct buf *out, const struct cJSON *printed,
 	json_object_end(&j);
 }
 
-/* A request that became a command carries it; events of our own,
- * `matapalo.*', are records of what has happened. */
-static bool
-is_command(const struct wire_event *e)
-{
-	const struct cJSON *type = payload_member(e->event, "type");
-
-	return strncmp(payload_string(type, ""), "matapalo.", 9) &&
-	       payload_at(e->event, "/data/request") &&
-	       payload_member(e->event, "correlationid");
-}
-
-static int
-send_wrapped(struct consume *c, const struct wire_event *e,
-	     const struct buf *out, const struct cJSON *printed,
-	     struct error *err)
-{
-	struct cJSON *reply CLEANUP(payload_free) = NULL;
-	struct buf text CLEANUP(buf_fini) = { 0 };
-
-	wrap_output(out, printed, &text);
-	reply = payload_parse(buf_span(&text), err);
-	return reply ? wire_reply(&c->wire, e, reply, err) : -1;
-}
-
-static int
-send_reply(struct consume *c, const struct wire_event *e,
-	   const struct handler_result *r, struct error *err)
+static enum matapalo_code
+send_reply(struct consume *c, const struct matapalo_event *e,
+	   struct handler_result *r, struct matapalo_error *err)
 {
 	struct cJSON *printed CLEANUP(payload_free) = NULL;
+	struct buf text CLEANUP(buf_fini) = { 0 };
 
-	if (!c->always_reply && !is_command(e))
-		return 0;
+	if (!c->always_reply && !(matapalo_event_flags(e) & MATAPALO_COMMAND))
+		return MATAPALO_OK;
 	printed = payload_parse(buf_span(&r->out), NULL);
 	if (is_reply(printed))
-		return wire_reply(&c->wire, e, printed, err);
+		return matapalo_reply(c->consumer, e, buf_str(&r->out), NULL,
+				      err);
 	if (!c->always_reply)
-		return 0;
-	return send_wrapped(c, e, &r->out, printed, err);
+		return MATAPALO_OK;
+	wrap_output(&r->out, printed, &text);
+	return matapalo_reply(c->consumer, e, buf_str(&text), NULL, err);
 }
 
 /* ---- the event ---- */
 
-struct touching {
-	struct consume *c;
-	const struct wire_event *e;
-};
+static void
+ack(struct consume *c, const struct matapalo_event *e)
+{
+	c->no_memory |= matapalo_ack(c->consumer, matapalo_event_sequence(e));
+}
 
 static void
-touch(void *arg)
+nak(struct consume *c, const struct matapalo_event *e, const char *reason)
 {
-	struct touching *t = arg;
-	struct error err = { 0 };
-
-	/* Not fatal: if the lease runs out, the event comes again. */
-	if (wire_touch(&t->c->wire, t->e, &err))
-		log_warn("consume.touch", "%s", err.text);
+	c->no_memory |= matapalo_nak(c->consumer, matapalo_event_sequence(e),
+				     MATAPALO_DELAY_GROUP, reason);
 }
 
 /* The bus will never take this reply, and the handler would only run again:
  * the caller is told, and whoever looks at the dead letters. */
 static void
-refuse_reply(struct consume *c, const struct wire_event *e,
+refuse_reply(struct consume *c, const struct matapalo_event *e,
 	     const char *reason)
 {
 	static const char text[] =
@@ -202,69 +185,72 @@ refuse_reply(struct consume *c, const struct wire_event *e,
 		"\"application/problem+json\"},\"json\":{\"title\":"
 		"\"Bad Gateway\",\"status\":502,\"detail\":\"The reply to the "
 		"command cannot be sent as an HTTP answer.\"}}";
-	struct cJSON *reply CLEANUP(payload_free) = NULL;
-	struct error err = { 0 };
+	struct matapalo_error err;
 
-	reply = payload_parse(SPAN_LITERAL(text), &err);
-	if (reply && wire_reply(&c->wire, e, reply, &err))
+	if (matapalo_reply(c->consumer, e, text, NULL, &err))
 		log_warn("consume.reply", "%s", err.text);
-	if (wire_term(&c->wire, e->sequence, reason, &err))
-		wire_nak(&c->wire, e->sequence, reason);
+	if (matapalo_term(c->consumer, matapalo_event_sequence(e), reason,
+			  &err))
+		nak(c, e, reason);
+}
+
+static bool
+may_be_tried_again(enum matapalo_code code)
+{
+	return code == MATAPALO_UNREACHABLE || code == MATAPALO_BUSY ||
+	       code == MATAPALO_NO_MEMORY;
 }
 
 static void
-settle(struct consume *c, const struct wire_event *e,
-       const struct handler_result *r)
+settle(struct consume *c, const struct matapalo_event *e,
+       struct handler_result *r)
 {
-	char reason[WIRE_REASON_SIZE];
-	struct error err = { 0 };
+	char reason[REASON_SIZE];
+	struct matapalo_error err;
+	enum matapalo_code code;
 
 	if (r->end != HANDLER_EXITED || r->code) {
-		wire_nak(&c->wire, e->sequence,
-			 handler_reason(r, reason, sizeof(reason)));
+		nak(c, e, handler_reason(r, reason, sizeof(reason)));
 		return;
 	}
 	/* A reply that did not get through must be tried again: without it
 	 * the caller gets nothing, and the handler may be asked twice. */
-	if (send_reply(c, e, r, &err)) {
-		log_warn("consume.reply", "%s", err.text);
-		if (c->wire.refused)
-			refuse_reply(c, e, err.text);
-		else
-			wire_nak(&c->wire, e->sequence, err.text);
+	code = send_reply(c, e, r, &err);
+	if (!code) {
+		ack(c, e);
 		return;
 	}
-	wire_ack(&c->wire, e->sequence);
+	log_warn("consume.reply", "%s", err.text);
+	if (may_be_tried_again(code))
+		nak(c, e, err.text);
+	else
+		refuse_reply(c, e, err.text);
 }
 
 void
-consume_event(struct consume *c, const struct wire_event *e)
+consume_event(struct consume *c, const struct matapalo_event *e)
 {
 	struct environment env CLEANUP(environment_fini) = { 0 };
 	struct handler_result result CLEANUP(handler_result_fini) = { 0 };
 	struct buf input CLEANUP(buf_fini) = { 0 };
-	struct touching touching = { c, e };
 	struct error err = { 0 };
 	struct handler_job job = {
 		.command = c->command,
 		.timeout_ms = c->timeout_ms,
 		.output_limit_bytes = OUTPUT_LIMIT_BYTES,
 		.stop = &c->stop,
-		.tick = touch,
-		.tick_arg = &touching,
-		.tick_ms = TOUCH_MS,
 	};
 
-	payload_write(e->event, &input);
+	buf_adds(&input, matapalo_event_json(e));
 	buf_addc(&input, '\n');
 	job.input = buf_span(&input);
 	if (input.failed || build_environment(&env, e)) {
-		wire_nak(&c->wire, e->sequence, "the consumer has no memory");
+		nak(c, e, "the consumer has no memory");
 		return;
 	}
 	job.env = env.list;
 	if (handler_run(&job, &result, &err))
-		wire_nak(&c->wire, e->sequence, err.text);
+		nak(c, e, err.text);
 	else
 		settle(c, e, &result);
 }

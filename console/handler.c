@@ -17,7 +17,7 @@
 
 #include "base/clock.h"
 
-#define POLL_MS 100   /* how late a tick or a deadline may come */
+#define POLL_MS 100   /* how late a deadline may come */
 #define GRACE_MS 5000 /* between SIGTERM and SIGKILL */
 
 enum { INPUT, OUTPUT, ERRORS, STREAMS };
@@ -31,7 +31,7 @@ struct running {
 	size_t sent;
 	size_t line_len; /* of the line of stderr that is growing */
 	char line[HANDLER_LINE_SIZE];
-	uint64_t deadline_ms, kill_ms, tick_ms; /* 0: none */
+	uint64_t deadline_ms, kill_ms; /* 0: none */
 	bool ended;
 };
 
@@ -106,8 +106,6 @@ start(struct running *r, struct error *err)
 	r->pidfd = pidfd_open(r->pid, 0);
 	if (r->job->timeout_ms)
 		r->deadline_ms = clock_mono_ms() + r->job->timeout_ms;
-	if (r->job->tick)
-		r->tick_ms = clock_mono_ms() + r->job->tick_ms;
 	return 0;
 }
 
@@ -200,10 +198,6 @@ check_clocks(struct running *r)
 	}
 	if (r->kill_ms && now >= r->kill_ms)
 		kill(-r->pid, SIGKILL);
-	if (r->tick_ms && now >= r->tick_ms) {
-		r->job->tick(r->job->tick_arg);
-		r->tick_ms = clock_mono_ms() + r->job->tick_ms;
-	}
 }
 
 static void

@@ -26,10 +26,6 @@ struct handler_job {
 	unsigned timeout_ms;	/* 0: none */
 	size_t output_limit_bytes;
 	struct handler_stop *stop;	/* NULL: nobody stops us */
-	/* Called every tick_ms while the handler runs. */
-	void (*tick)(void *arg);
-	void *tick_arg;
-	unsigned tick_ms;
 };
 
 enum handler_end {

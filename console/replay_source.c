@@ -146,20 +146,23 @@ static void
 take_events(struct replay_source *s, const struct cJSON *answer)
 {
 	const char *p = s->wire.answer.data, *end = p + s->wire.answer.len;
-	struct wire_event e;
+	const struct cJSON *item = payload_at(answer, "/events/0");
 
-	for (wire_first(answer, &e); e.item; wire_next(&e)) {
+	for (; item; item = payload_next(item)) {
+		const struct cJSON *event = payload_member(item, "event");
+		int64_t sequence = payload_int(
+			payload_member(item, "sequence"), 0);
 		struct span bytes = cut_event(&p, end);
 		size_t at = s->text.len;
 		int64_t time_us = 0;
 
 		(void)clock_parse_rfc3339(
-			payload_string(payload_member(e.event, "time"), ""),
+			payload_string(payload_member(event, "time"), ""),
 			&time_us);
-		if (!is_wanted(s, e.sequence, time_us))
+		if (!is_wanted(s, sequence, time_us))
 			continue;
 		buf_add(&s->text, bytes.at, bytes.len);
-		end_line(s, at, e.sequence, time_us);
+		end_line(s, at, sequence, time_us);
 	}
 }
 

@@ -148,31 +148,6 @@ START_TEST(test_stop_twice)
 }
 END_TEST
 
-static void
-count(void *arg)
-{
-	++*(unsigned *)arg;
-}
-
-START_TEST(test_ticks)
-{
-	struct handler_result r CLEANUP(handler_result_fini) = { 0 };
-	unsigned ticks = 0;
-	const struct handler_job job = {
-		.command = "sleep 1",
-		.env = environ,
-		.output_limit_bytes = PLENTY,
-		.tick = count,
-		.tick_arg = &ticks,
-		.tick_ms = 200,
-	};
-
-	ck_assert_int_eq(handler_run(&job, &r, NULL), 0);
-	ck_assert_uint_ge(ticks, 2);
-	ck_assert_uint_le(ticks, 5);
-}
-END_TEST
-
 int
 main(void)
 {
@@ -188,7 +163,6 @@ main(void)
 	tcase_add_test(tc, test_large_unread);
 	tcase_add_test(tc, test_stop_once);
 	tcase_add_test(tc, test_stop_twice);
-	tcase_add_test(tc, test_ticks);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
