@@ -149,6 +149,26 @@ def number(value):
     return "%.2f" % value if value < 100 else "%d" % value
 
 
+def paired(results, row, peer, key):
+    """The median of the ratios of windows that were next to each other."""
+    ours, theirs = [[w[key] for w in results["windows"]
+                     if w["row"] == row and w["broker"] == name and
+                     w.get(key)] for name in ("matapalo", peer)]
+    ratios = [a / b for a, b in zip(ours, theirs)]
+    return statistics.median(ratios) if ratios else None
+
+
+def ratios_of(results):
+    lines = []
+    for row, peer in rows_of(results):
+        found = [paired(results, row, peer, key)
+                 for key in ("per_second", "server_cpu_us", "p50_us",
+                             "p99_us")]
+        if peer.startswith("nats") and any(found):
+            lines.append([row, peer] + [number(x) for x in found])
+    return lines
+
+
 def text(results):
     loads = [w["load"] for w in results["windows"] if "load" in w]
     lines = ["Measured %s UTC; %s; load average %.1f to %.1f." % (
@@ -167,6 +187,9 @@ def text(results):
                           for key in ("per_second", "server_cpu_us",
                                       "driver_cpu_us", "p50_us", "p99_us")]
          for row, broker in rows_of(results)])
+    lines += table(
+        ["matapalo divided by", "", "events/s", "server CPU", "p50", "p99"],
+        ratios_of(results))
     lines += table(
         ["memory of its own, MiB", "", "at start", "%d events" %
          results["backlog"], "after reading them"],
