@@ -4,6 +4,7 @@ and the examples, each run against a live matapalo."""
 import importlib.util
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -54,10 +55,17 @@ class Installed:
             ["pkg-config", "--variable", "pc_path", "pkg-config"],
             capture_output=True, text=True).stdout.strip()
 
-    def flags(self, case):
+    def flags(self, case, *how):
         """Only what pkg-config says may be needed."""
-        return shlex.split(run(case, ["pkg-config", "--cflags", "--libs",
-                                      "libmatapalo"], env=self.env))
+        return shlex.split(run(case, ["pkg-config", *how, "--cflags",
+                                      "--libs", "libmatapalo"],
+                               env=self.env))
+
+    def static_flags(self, case):
+        """The same with the archive in the place of the shared library."""
+        archive = os.path.join(self.lib, "libmatapalo.a")
+        return [archive if flag == "-lmatapalo" else flag
+                for flag in self.flags(case, "--static")]
 
 
 def check_header(case, installed):
@@ -90,7 +98,9 @@ def check_symbols(case, installed):
     for name in names:
         case.check(name.startswith("matapalo_") and name in declared,
                    "%s is exported and in the header" % name)
-    case.check(len(names) > 25, "the functions are exported")
+    for name in re.findall(r"\b(matapalo_\w+)\((?!\d)",
+                           declared):
+        case.check(name in names, "%s is in the header and exported" % name)
     out = run(case, ["objdump", "-p",
                      os.path.join(installed.lib, "libmatapalo.so")])
     case.check("libmatapalo.so.0" in out, "the soname has its number")
@@ -106,6 +116,37 @@ def compile_examples(case, installed):
                               os.path.join(EXAMPLES, "c", name + ".c"),
                               "-o", programs[name]] + flags)
     return programs
+
+
+def link_statically(case, matapalo, installed):
+    """The archive is enough: no libmatapalo.so is asked for."""
+    program = case.path("static")
+    run(case, shlex.split(os.environ.get("LINT_CC", "cc")) +
+        [os.path.join(EXAMPLES, "c", "publisher.c"), "-o", program] +
+        installed.static_flags(case))
+    case.check("libmatapalo" not in run(case, ["objdump", "-p", program]),
+               "the program needs no shared libmatapalo")
+    out = run(case, [program, matapalo.bus, "static.made.v1"], stdin="1\n")
+    case.check(int(out) > 0, "and publishes")
+
+
+def compile_manual(case, installed):
+    """Each .EX of a page is a program that compiles."""
+    compiler = shlex.split(os.environ.get("LINT_CC", "cc"))
+    pages = [name for name in os.listdir(os.path.join(lib.SOURCE, "docs"))
+             if name.endswith(".3")]
+    programs = 0
+    for name in sorted(pages):
+        with open(os.path.join(lib.SOURCE, "docs", name)) as f:
+            text = f.read()
+        for example in re.findall(r"^\.EX\n(.*?)^\.EE$", text, re.M | re.S):
+            example = example.replace("\\&", "").replace("\\-", "-")
+            run(case, compiler + ["-Wall", "-Wextra", "-Werror", "-x", "c",
+                                  "-", "-o", case.path("page")] +
+                installed.flags(case),
+                stdin=example.replace("\\e", "\\"))
+            programs += 1
+    case.check(programs > 0, "programs in the manual")
 
 
 def publish_and_consume(case, matapalo, installed, programs):
@@ -195,7 +236,9 @@ def scenario(case):
     check_header(case, installed)
     check_symbols(case, installed)
     programs = compile_examples(case, installed)
+    compile_manual(case, installed)
     matapalo = case.matapalo(rules=rules)
+    link_statically(case, matapalo, installed)
     publish_and_consume(case, matapalo, installed, programs)
     serve(case, matapalo, installed, programs["service"])
     by_hand(case, matapalo)
