@@ -286,6 +286,22 @@ def two_addresses(case, origin):
     down.close()
 
 
+def one_port(case, origin):
+    """Workers share a port, processes do not: a second one would take half of
+    the first one's connections."""
+    first = case.matapalo(legacy=origin.url, workers=2)
+    listen = "127.0.0.1:%d" % first.port
+    done = lib.command("run", "--data", case.path("second-data"), "--legacy",
+                       origin.url, "--listen", listen, "--admin",
+                       "127.0.0.1:0", "--workers", "2")
+    case.equal(done.returncode, 2, "the second on a port: " + done.stderr)
+    case.check(listen in done.stderr and "in use" in done.stderr,
+               "it says which: " + done.stderr)
+    for _ in range(8):
+        case.equal(fetch(first.port, "GET", "/x").status, 200, "the first")
+    case.equal(first.stop(), 0, "exit status")
+
+
 def not_a_socket(case, origin):
     path = case.path("precious")
     with open(path, "w") as f:
@@ -455,6 +471,7 @@ def scenario(case):
     in_a_hurry(case, origin)
     reloads(case, origin)
     two_addresses(case, origin)
+    one_port(case, origin)
     not_a_socket(case, origin)
     surplus(case)
     odd_answers(case)
