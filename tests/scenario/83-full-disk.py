@@ -4,7 +4,9 @@ Closed routes get 503, open ones pass and leave a gap with an exact count, and
 all goes on by itself within 5 s of there being space again."""
 import json
 import os
+import socket
 import subprocess
+import threading
 import time
 
 import lib
@@ -40,6 +42,41 @@ def fill(path):
                 size //= 2
 
 
+class Switcher:
+    """An origin that becomes a tunnel and counts who asked."""
+
+    def __init__(self, case):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port, self.asked = self.listener.getsockname()[1], 0
+        case.cleanups.append(self.listener.close)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                accepted = self.listener.accept()[0]
+            except OSError:
+                return
+            with accepted:
+                accepted.settimeout(20)
+                try:
+                    if accepted.recv(65536):
+                        self.asked += 1
+                        accepted.sendall(
+                            b"HTTP/1.1 101 Switching Protocols\r\n"
+                            b"Connection: Upgrade\r\nUpgrade: x/1\r\n\r\n")
+                        accepted.recv(1)
+                except OSError:
+                    pass
+
+
+def tunnel(port):
+    """The status of a request to become one."""
+    with lib.Client(port) as client:
+        return client.request("GET", "/tunnel", fields=[
+            ("Connection", "Upgrade"), ("Upgrade", "x/1")]).status
+
+
 def numbers(log, kind):
     found = set()
     with open(log) as f:
@@ -62,20 +99,28 @@ class Caller:
         return status
 
 
-def refuse_and_resume(case, matapalo, caller, filler):
+def refuse_and_resume(case, matapalo, caller, filler, switcher):
     """Seconds from the space to the first closed route that is open."""
     lib.wait_for(lambda: matapalo.metrics()["matapalo_journal_errors_total"],
                  "the disk to be full")
-    until, refused = time.monotonic() + FULL_SECONDS, 0
+    until, refused, shut = time.monotonic() + FULL_SECONDS, 0, 0
     while time.monotonic() < until:
         fill(filler)        # checkpoints give and take
         status = caller.call("POST")
         case.check(status in (200, 503), "status %d" % status)
         refused += status == 503
+        before = switcher.asked
+        status = tunnel(matapalo.port)
+        case.equal(status == 101, switcher.asked > before,
+                   "a strict tunnel that is refused never leaves")
+        case.check(status in (101, 503), "a tunnel: %d" % status)
+        shut += status == 503
         case.equal(caller.call("GET"), 200, "an open route")
     case.check(refused, "closed routes are closed")
+    case.check(shut, "strict tunnels, too")
     os.unlink(filler)
     freed = time.monotonic()
+    lib.wait_for(lambda: tunnel(matapalo.port) == 101, "a tunnel", 5)
     lib.wait_for(lambda: caller.call("POST") == 200, "the end", 5)
     return time.monotonic() - freed
 
@@ -93,7 +138,14 @@ def scenario(case):
     disk, origin = own_disk(case), case.origin("legacy")
     data = os.path.join(disk, "data")
     os.mkdir(data)
-    matapalo = case.matapalo(legacy=origin.url, data=data, workers=2)
+    switcher = Switcher(case)
+    matapalo = case.matapalo(rules=case.rules({
+        "version": 1, "targets": {
+            "legacy": {"url": origin.url},
+            "live": {"url": "http://127.0.0.1:%d" % switcher.port}},
+        "rules": [{"name": "tunnel", "match": {"path": "/tunnel"},
+                   "stage": "migrated", "target": "live",
+                   "durability": "strict"}]}), data=data, workers=2)
     log, filler = case.path("acks"), os.path.join(disk, "filler")
     hammer = case.hammer(matapalo.port, log, seconds=60, connections=8,
                          rate=RATE, posts=POSTS_PERCENT)
@@ -101,7 +153,7 @@ def scenario(case):
                  "traffic")
     fill(filler)
     caller = Caller(matapalo.port)
-    seconds = refuse_and_resume(case, matapalo, caller, filler)
+    seconds = refuse_and_resume(case, matapalo, caller, filler, switcher)
     size = os.path.getsize(log)
     lib.wait_for(lambda: os.path.getsize(log) > size + 2000, "traffic again")
     hammer.signal(lib.signal.SIGTERM)
