@@ -27,7 +27,7 @@ wire_open(const char *url)
 	struct wire *w = calloc(1, sizeof(*w));
 
 	if (w)
-		w->client = bus_client_open(url, CALL_MS, &err);
+		w->client = bus_client_open(url, NULL, CALL_MS, &err);
 	if (!w || !w->client)
 		wire_fail("cannot connect", err.text);
 	return w;

@@ -338,6 +338,13 @@ bus_reload_tokens(struct bus *bus, struct error *err)
 	return bus->server ? server_reload_tokens(bus->server, err) : 0;
 }
 
+int
+bus_reload_tls(struct bus *bus, struct error *err)
+{
+	MAGIC_CHECK(bus, BUS_MAGIC);
+	return bus->server ? server_reload_tls(bus->server, err) : 0;
+}
+
 const char *
 bus_url(const struct bus *bus, size_t i)
 {

@@ -14,17 +14,20 @@
 #include "base/json.h"
 #include "base/message.h"
 #include "bus/record.h"
+#include "bus/secure.h"
 #include "journal/journal.h"
 
 struct bus;
 
 struct bus_options {
-	const char *const *urls;	/* ipc://, tcp://; NULL-terminated */
+	/* ipc://, tcp://, tls+tcp://; NULL-terminated */
+	const char *const *urls;
 	const struct bus_source *source;
 	/* Who may do what, a file of tokens (bus/access.h); lent until
 	 * bus_close. NULL: whoever can connect may do everything. */
 	const char *tokens;
 	unsigned connections;		/* at one time; 0: 1000 */
+	struct secure_files files;	/* of tls+tcp://; lent likewise */
 };
 
 /* bus_open loads groups from the journal, writes `unknown` terminal events
@@ -36,6 +39,9 @@ void bus_close(struct bus **bus);
 /* bus_reload_tokens reads the file of tokens again. Long polls whose token is
  * not good any more end. -1 with err: the old tokens stay in force. */
 MUST_CHECK int bus_reload_tokens(struct bus *bus, struct error *err);
+/* bus_reload_tls reads certificates again, for connections from now on; those
+ * that are there go on. -1 with err: the old ones stay. */
+MUST_CHECK int bus_reload_tls(struct bus *bus, struct error *err);
 /* bus_set_redact: what to replace in replies before they are stored, until
  * the next call. Copies; NULL for Authorization and cookies only. Any
  * thread. */

@@ -47,12 +47,17 @@ may_come(int rc)
 }
 
 static int
-dial(struct bus_client *c, unsigned timeout_ms, struct error *err)
+start_dialer(struct bus_client *c, nng_dialer d, unsigned timeout_ms,
+	     struct error *err)
 {
 	uint64_t until = clock_mono_ms() + timeout_ms;
 	int rc;
 
-	while ((rc = nng_dial(c->socket, c->url, NULL, 0)) != 0) {
+	while ((rc = nng_dialer_start(d, 0)) != 0) {
+		if (rc == NNG_ECRYPTO || rc == NNG_EPEERAUTH)
+			return failed(c, "TLS: its certificate does not have "
+				      "the name or the CA that was asked for, "
+				      "or ours was refused", rc, err);
 		if (!may_come(rc) || clock_mono_ms() >= until)
 			return failed(c, "cannot connect (is matapalo "
 				      "running there?)", rc, err);
@@ -61,8 +66,38 @@ dial(struct bus_client *c, unsigned timeout_ms, struct error *err)
 	return 0;
 }
 
+/* The connections that nng makes later have the configuration, too. */
+static int
+secure(struct bus_client *c, nng_dialer d, const struct secure_files *files,
+       struct error *err)
+{
+	struct nng_tls_config *tls = secure_client(files, c->url, err);
+	int rc;
+
+	if (!tls)
+		return error_context(err, "bus %s", c->url);
+	rc = nng_dialer_set_ptr(d, NNG_OPT_TLS_CONFIG, tls);
+	secure_free(&tls);
+	return rc ? failed(c, "cannot use TLS", rc, err) : 0;
+}
+
+static int
+dial(struct bus_client *c, const struct secure_files *files,
+     unsigned timeout_ms, struct error *err)
+{
+	nng_dialer d;
+	int rc = nng_dialer_create(&d, c->socket, c->url);
+
+	if (rc != 0)
+		return failed(c, "cannot use this address", rc, err);
+	if (secure_url(c->url) && secure(c, d, files, err) < 0)
+		return -1;
+	return start_dialer(c, d, timeout_ms, err);
+}
+
 struct bus_client *
-bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
+bus_client_open(const char *url, const struct secure_files *files,
+		unsigned timeout_ms, struct error *err)
 {
 	struct bus_client *c = calloc(1, sizeof(*c));
 	int rc;
@@ -89,7 +124,7 @@ bus_client_open(const char *url, unsigned timeout_ms, struct error *err)
 	 * answer takes long: long polls do. */
 	(void)nng_socket_set_ms(c->socket, NNG_OPT_REQ_RESENDTIME,
 				NNG_DURATION_INFINITE);
-	if (dial(c, timeout_ms, err) < 0)
+	if (dial(c, files, timeout_ms, err) < 0)
 		bus_client_close(&c);
 	return c;
 }

@@ -8,13 +8,15 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "bus/secure.h"
 
 struct bus_client;
 
-/* bus_client_open dials url (blocks until connected or timeout_ms). */
-MUST_CHECK struct bus_client *bus_client_open(const char *url,
-					      unsigned timeout_ms,
-					      struct error *err);
+/* bus_client_open dials url (blocks until connected or timeout_ms). files are
+ * for tls+tcp://, lent for the call; else NULL will do. */
+MUST_CHECK struct bus_client *
+bus_client_open(const char *url, const struct secure_files *files,
+		unsigned timeout_ms, struct error *err);
 /* bus_client_set_token: what goes with each request from now on; copies. NULL:
  * none. -1 with err without memory. Any thread. */
 MUST_CHECK int bus_client_set_token(struct bus_client *c, const char *token,

@@ -116,6 +116,8 @@ void server_close(struct server **s);
 const char *server_url(const struct server *s, size_t i);
 /* server_reload_tokens: -1 with err, the old tokens stay in force. */
 MUST_CHECK int server_reload_tokens(struct server *s, struct error *err);
+/* server_reload_tls: -1 with err, the old certificates stay. */
+MUST_CHECK int server_reload_tls(struct server *s, struct error *err);
 /* server_serve tries waiting calls again; returns when (monotonic ms) the
  * first of them is over. */
 uint64_t server_serve(struct server *s);

@@ -511,9 +511,10 @@ open_memory(struct server *s, const char *const *urls, struct error *err)
 	while (urls[n])
 		n++;
 	s->urls = calloc(n, sizeof(*s->urls));
+	s->listeners = calloc(n, sizeof(*s->listeners));
 	s->calls = calloc(SERVER_CALLS, sizeof(*s->calls));
 	s->recent = recent_new();
-	if (!s->urls || !s->calls || !s->recent)
+	if (!s->urls || !s->listeners || !s->calls || !s->recent)
 		return error_set(err, "no memory for the bus");
 	s->reader = journal_reader_open(journal_path(s->bus->journal), err);
 	return s->reader ? 0 : -1;
@@ -544,6 +545,7 @@ server_open(struct bus *b, const struct bus_options *o, struct error *err)
 	s->bus = b;
 	pthread_mutex_init(&s->lock, NULL);
 	s->tokens_path = o->tokens;
+	s->files = o->files;
 	s->pipes_max = o->connections ? o->connections : SERVER_PIPES_MAX;
 	pthread_mutex_init(&s->read_lock, NULL);
 	pthread_mutex_init(&s->access_lock, NULL);

@@ -68,7 +68,12 @@ struct server {
 	nng_socket socket;
 	bool is_open;
 	char **urls;
+	nng_listener *listeners;	/* of the urls */
 	size_t url_count;
+	struct secure_files files;	/* lent */
+	/* The one before is kept: a connection that just begins may be about
+	 * to take it. */
+	struct nng_tls_config *tls, *tls_before;
 	struct call *calls;
 	struct recent *recent;
 	pthread_mutex_t read_lock;	/* of reader */

@@ -126,6 +126,9 @@ server_close(struct server **sp)
 	for (size_t i = 0; i < s->url_count; i++)
 		free(s->urls[i]);
 	free(s->urls);
+	free(s->listeners);
+	secure_free(&s->tls);
+	secure_free(&s->tls_before);
 	free(s->calls);
 	recent_free(&s->recent);
 	journal_reader_close(&s->reader);

@@ -26,6 +26,8 @@ struct console_settings {
 	const char *admin_token_file;	/* default DATA/admin.token */
 	const char *bus[CONSOLE_LIST_MAX + 1];
 	const char *bus_tokens;		/* file, or NULL */
+	const char *bus_tls_certificate, *bus_tls_key;	/* files, or NULL */
+	const char *bus_tls_client_ca;	/* file, or NULL */
 	unsigned bus_connections;
 	unsigned workers;		/* 0: one a core */
 	const char *log_level;

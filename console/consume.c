@@ -93,6 +93,10 @@ connect_consumer(struct consume *c, struct error *err)
 	if (wire_read_token(&c->wire, &text, &o.token, err))
 		return -1;
 	o.url = c->wire.url;
+	o.ca = c->wire.files.ca;
+	o.certificate = c->wire.files.certificate;
+	o.key = c->wire.files.key;
+	o.server_name = c->wire.files.name;
 	o.group = c->group;
 	o.type = c->type;
 	o.subject = c->subject;

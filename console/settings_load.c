@@ -418,14 +418,24 @@ check_tls(const struct console_settings *v, struct error *err)
 static int
 check_bus(const struct console_settings *v, struct error *err)
 {
-	for (size_t i = 0; v->bus[i]; i++)
-		if (!v->bus_tokens && !value_bus_is_local(v->bus[i]))
+	for (size_t i = 0; v->bus[i]; i++) {
+		bool has_tls = !strncmp(v->bus[i], "tls+", 4);
+		bool knows_who = v->bus_tokens ||
+				 (has_tls && v->bus_tls_client_ca);
+
+		if (has_tls && !v->bus_tls_certificate)
+			return error_set(err,
+					 "--bus %s needs a certificate: give "
+					 "--bus-tls-certificate FILE",
+					 v->bus[i]);
+		if (!knows_who && !value_bus_is_local(v->bus[i]))
 			return error_set(err,
 					 "--bus %s can be reached from other "
 					 "machines: say with --bus-tokens FILE "
 					 "who may do what there, or use a "
 					 "loopback address",
 					 v->bus[i]);
+	}
 	return 0;
 }
 

@@ -315,9 +315,11 @@ value_bus_url(const char *text, struct error *err)
 		return check_socket_path(text + 6, err);
 	if (!strncmp(text, "tcp://", 6))
 		return value_address(text + 6, err);
+	if (!strncmp(text, "tls+tcp://", 10))
+		return value_address(text + 10, err);
 	return error_set(err,
-			 "`%s' is not a bus address: write ipc://PATH or "
-			 "tcp://ADDR:PORT",
+			 "`%s' is not a bus address: write ipc://PATH, "
+			 "tcp://ADDR:PORT or tls+tcp://ADDR:PORT",
 			 text);
 }
 

@@ -14,13 +14,28 @@
 
 /* ---- the connection ---- */
 
+/* An option of the call, or its variable; an empty one is none. */
+static const char *
+option(const struct command_call *call, enum command_option o,
+       const char *variable)
+{
+	const char *value = call->values[o] ? call->values[o]
+					    : getenv(variable);
+
+	return value && *value ? value : NULL;
+}
+
 int
 wire_find_url(struct wire *w, const struct command_call *call,
 	      struct error *err)
 {
-	w->token_file = call->values[OPTION_BUS_TOKEN_FILE];
-	if (!w->token_file)
-		w->token_file = getenv("MATAPALO_BUS_TOKEN_FILE");
+	w->token_file = option(call, OPTION_BUS_TOKEN_FILE,
+			       "MATAPALO_BUS_TOKEN_FILE");
+	w->files.ca = option(call, OPTION_BUS_CA, "MATAPALO_BUS_CA");
+	w->files.certificate = option(call, OPTION_BUS_CERTIFICATE,
+				      "MATAPALO_BUS_CERTIFICATE");
+	w->files.key = option(call, OPTION_BUS_KEY, "MATAPALO_BUS_KEY");
+	w->files.name = option(call, OPTION_BUS_NAME, "MATAPALO_BUS_NAME");
 	w->url = call->values[OPTION_BUS];
 	if (w->url)
 		return 0;
@@ -72,7 +87,7 @@ wire_connect(struct wire *w, struct error *err)
 	w->refused = false;
 	if (w->client)
 		return 0;
-	w->client = bus_client_open(w->url, CONNECT_MS, err);
+	w->client = bus_client_open(w->url, &w->files, CONNECT_MS, err);
 	if (w->client && use_token(w, err))
 		wire_disconnect(w);
 	return w->client ? 0 : -1;

@@ -23,6 +23,7 @@ struct wire {
 	struct runfile run;
 	const char *url;	/* lent from the call or from run */
 	const char *token_file;	/* lent; NULL: no token */
+	struct secure_files files;	/* lent; of tls+tcp:// */
 	bool refused;		/* the last error was the bus's answer */
 	struct buf request, answer;
 };

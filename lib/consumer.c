@@ -79,6 +79,7 @@ matapalo_consumer_open(const struct matapalo_consumer_options *options,
 		       struct matapalo_error *err)
 {
 	struct matapalo_consumer_options o = MATAPALO_CONSUMER_OPTIONS;
+	struct link_options link;
 	struct matapalo_consumer *c;
 	enum matapalo_code code;
 
@@ -89,6 +90,11 @@ matapalo_consumer_open(const struct matapalo_consumer_options *options,
 			    "MATAPALO_CONSUMER_OPTIONS");
 	memcpy(&o, options, options->size < sizeof(o) ? options->size
 						      : sizeof(o));
+	link = (struct link_options){
+		o.url, o.token,
+		{ o.certificate, o.key, o.ca, o.server_name },
+		o.connect_ms, o.call_ms
+	};
 	c = consumer_new();
 	if (!c)
 		return fail(err, MATAPALO_NO_MEMORY, "no memory");
@@ -96,8 +102,7 @@ matapalo_consumer_open(const struct matapalo_consumer_options *options,
 	if (!code)
 		code = fetch_open(c, err);
 	if (!code)
-		code = link_open(&c->link, o.url, o.token, o.connect_ms,
-				 o.call_ms, err);
+		code = link_open(&c->link, &link, err);
 	if (!code)
 		code = toucher_start(c, err);
 	if (code)

@@ -25,9 +25,14 @@ struct link {
 	unsigned call_ms;
 };
 
-enum matapalo_code link_open(struct link *l, const char *url,
-			     const char *token, unsigned connect_ms,
-			     unsigned call_ms, struct matapalo_error *err);
+struct link_options {
+	const char *url, *token;
+	struct secure_files files;
+	unsigned connect_ms, call_ms;	/* 0: as defined above */
+};
+
+enum matapalo_code link_open(struct link *l, const struct link_options *o,
+			     struct matapalo_error *err);
 enum matapalo_code link_set_token(struct link *l, const char *token,
 				  struct matapalo_error *err);
 void link_close(struct link *l);

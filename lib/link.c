@@ -32,19 +32,24 @@ link_set_token(struct link *l, const char *token, struct matapalo_error *err)
 }
 
 enum matapalo_code
-link_open(struct link *l, const char *url, const char *token,
-	  unsigned connect_ms, unsigned call_ms, struct matapalo_error *err)
+link_open(struct link *l, const struct link_options *o,
+	  struct matapalo_error *err)
 {
 	struct error failed = { 0 };
 
-	if (!url || !*url)
+	if (!o->url || !*o->url)
 		return fail(err, MATAPALO_USAGE, "options: url is missing");
-	l->call_ms = call_ms ? call_ms : LIB_CALL_MS;
-	l->client = bus_client_open(url, connect_ms ? connect_ms
-						    : LIB_CONNECT_MS, &failed);
+	if (secure_url(o->url) && !o->files.ca)
+		return fail(err, MATAPALO_USAGE, "options: %s needs ca, the "
+			    "file of the CA that signed the bus's "
+			    "certificate", o->url);
+	l->call_ms = o->call_ms ? o->call_ms : LIB_CALL_MS;
+	l->client = bus_client_open(o->url, &o->files,
+				    o->connect_ms ? o->connect_ms
+						  : LIB_CONNECT_MS, &failed);
 	if (!l->client)
 		return fail(err, MATAPALO_UNREACHABLE, "%s", failed.text);
-	return link_set_token(l, token, err);
+	return link_set_token(l, o->token, err);
 }
 
 void

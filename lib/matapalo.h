@@ -48,7 +48,7 @@ struct matapalo_event;
  * the default. */
 struct matapalo_consumer_options {
 	size_t size;		/* of this struct, as it was compiled */
-	const char *url;	/* ipc://PATH or tcp://HOST:PORT */
+	const char *url;	/* ipc://PATH, tcp:// or tls+tcp://HOST:PORT */
 	const char *token;	/* default: none */
 	const char *group;
 	const char *consumer;	/* default: a name that is nobody else's */
@@ -58,6 +58,10 @@ struct matapalo_consumer_options {
 	unsigned connect_ms;	/* default: 5000 */
 	unsigned call_ms;	/* patience beyond a wait; default: 10000 */
 	unsigned touch_ms;	/* 0: leases are not renewed by themselves */
+	/* tls+tcp://, files of PEM: ca, who signs the bus's certificate, is
+	 * needed; our own certificate and its key where the bus asks. */
+	const char *ca, *certificate, *key;
+	const char *server_name; /* in the certificate; default: url's host */
 };
 #define MATAPALO_CONSUMER_OPTIONS \
 	{ .size = sizeof(struct matapalo_consumer_options) }
@@ -143,6 +147,8 @@ struct matapalo_publisher_options {
 	const char *url;
 	const char *token;
 	unsigned connect_ms, call_ms;	/* default: 5000 and 10000 */
+	const char *ca, *certificate, *key;	/* as a consumer's */
+	const char *server_name;
 };
 #define MATAPALO_PUBLISHER_OPTIONS \
 	{ .size = sizeof(struct matapalo_publisher_options) }

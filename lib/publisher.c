@@ -20,6 +20,7 @@ matapalo_publisher_open(const struct matapalo_publisher_options *options,
 			struct matapalo_error *err)
 {
 	struct matapalo_publisher_options o = MATAPALO_PUBLISHER_OPTIONS;
+	struct link_options link;
 	struct matapalo_publisher *p;
 	enum matapalo_code code;
 
@@ -32,8 +33,12 @@ matapalo_publisher_open(const struct matapalo_publisher_options *options,
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return fail(err, MATAPALO_NO_MEMORY, "no memory");
-	code = link_open(&p->link, o.url, o.token, o.connect_ms, o.call_ms,
-			 err);
+	link = (struct link_options){
+		o.url, o.token,
+		{ o.certificate, o.key, o.ca, o.server_name },
+		o.connect_ms, o.call_ms
+	};
+	code = link_open(&p->link, &link, err);
 	if (code)
 		matapalo_publisher_close(&p);
 	*out = p;

@@ -377,3 +377,13 @@ reload_tokens(struct run *r)
 	log_error("bus.tokens-failed", "line %d: %s; the old tokens stay in "
 		  "force", err.line, err.text);
 }
+
+void
+reload_bus_tls(struct run *r)
+{
+	struct error err = { 0 };
+
+	if (bus_reload_tls(r->proxy.bus, &err) < 0)
+		log_error("bus.tls-failed", "%s; the old certificate stays in "
+			  "force", err.text);
+}

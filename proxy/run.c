@@ -133,6 +133,10 @@ start_bus(struct run *r, struct error *err)
 	struct bus_options o = { .urls = r->settings->bus,
 				 .tokens = r->settings->bus_tokens,
 				 .connections = r->settings->bus_connections,
+				 .files = { r->settings->bus_tls_certificate,
+					    r->settings->bus_tls_key,
+					    r->settings->bus_tls_client_ca,
+					    NULL },
 				 .source = &r->proxy.source };
 
 	r->proxy.source.source = r->settings->source;
@@ -334,6 +338,7 @@ reload(struct run *r)
 	notify_reloading();
 	reload_rules(r);
 	reload_tokens(r);
+	reload_bus_tls(r);
 	if (r->proxy.tls)
 		tls_server_reload(r->proxy.tls);
 	notify_ready();

@@ -53,6 +53,8 @@ MUST_CHECK int reload_first(struct run *r);
 void reload_rules(struct run *r);
 /* reload_tokens reads who may do what on the bus. */
 void reload_tokens(struct run *r);
+/* reload_bus_tls reads the bus's certificate. */
+void reload_bus_tls(struct run *r);
 /* reload_publish tells shadow and adapters what the rules now want. */
 void reload_publish(struct run *r);
 /* reload_watch returns an inotify descriptor for the rules file's directory

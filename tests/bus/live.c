@@ -57,7 +57,7 @@ struct bus_client *
 connect_to(const char *url)
 {
 	struct error err = { 0 };
-	struct bus_client *c = bus_client_open(url, 5000, &err);
+	struct bus_client *c = bus_client_open(url, NULL, 5000, &err);
 
 	ck_assert_msg(c != NULL, "%s", err.text);
 	return c;
@@ -146,7 +146,7 @@ consume(const char *url, const char *request)
 {
 	struct error err = { 0 };
 	struct buf answer = { 0 };
-	struct bus_client *c = bus_client_open(url, 5000, &err);
+	struct bus_client *c = bus_client_open(url, NULL, 5000, &err);
 
 	return tell_and_hang(c && bus_client_call(c, span_of(request),
 						  LIVE_CALL_MS, &answer,

@@ -223,7 +223,7 @@ START_TEST(secrets_of_replies_are_not_on_disk)
 	bus = bus_open(fx.journal, &o, &err);
 	ck_assert_msg(bus != NULL, "%s", err.text);
 	bus_set_redact(bus, &redact);
-	c = bus_client_open(url, 5000, &err);
+	c = bus_client_open(url, NULL, 5000, &err);
 	ck_assert_msg(c != NULL, "%s", err.text);
 	ck_assert_int_eq(bus_client_call(c, SPAN_LITERAL(reply), 5000,
 					 &answer, &err), 0);

@@ -167,7 +167,7 @@ run_file(const char *path)
 	snprintf(url, sizeof(url), "ipc://%s/bus.ipc", fx.dir);
 	bus = bus_open(fx.journal, &o, &err);
 	ck_assert_msg(bus != NULL, "%s", err.text);
-	c = bus_client_open(url, 5000, &err);
+	c = bus_client_open(url, NULL, 5000, &err);
 	ck_assert_msg(c != NULL, "%s", err.text);
 	for (const struct cJSON *s = payload_first(payload_member(file,
 								  "steps"));

@@ -118,7 +118,7 @@ worker_main(char **argv)
 			    .work_us = (unsigned)atoi(argv[4]),
 			    .mode = (enum worker_mode)atoi(argv[5]) };
 
-	w.client = bus_client_open(argv[1], 10000, &err);
+	w.client = bus_client_open(argv[1], NULL, 10000, &err);
 	w.log = open(argv[3], O_WRONLY | O_CREAT | O_APPEND, 0600);
 	if (!w.client || w.log < 0) {
 		fprintf(stderr, "worker: %s\n", err.text);

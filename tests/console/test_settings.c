@@ -366,8 +366,8 @@ static const struct bad bads[] = {
 	{ { "--bus", "http://x" },
 	  { 0 },
 	  NULL,
-	  "--bus: `http://x' is not a bus address: write ipc://PATH or "
-	  "tcp://ADDR:PORT",
+	  "--bus: `http://x' is not a bus address: write ipc://PATH, "
+	  "tcp://ADDR:PORT or tls+tcp://ADDR:PORT",
 	  0 },
 	{ { "--legacy", "u" },
 	  { "MATAPALO_DRAIN=soon" },
