@@ -216,7 +216,8 @@ open_parts(struct bus *b, const struct bus_options *o, struct error *err)
 	    recover_open_exchanges(b, err) < 0)
 		return -1;
 	b->groups = groups_open(&env, err);
-	if (!b->groups || !(b->jobs = jobs_open(b, err)))
+	if (!b->groups || !(b->jobs = jobs_open(b, err)) ||
+	    !(b->operations = operations_open(b, err)))
 		return -1;
 	if (o->urls && o->urls[0] &&
 	    !(b->server = server_open(b, o, err)))
@@ -319,6 +320,7 @@ bus_close(struct bus **bp)
 	stop(b);
 	server_close(&b->server);
 	jobs_close(&b->jobs);
+	operations_close(&b->operations);
 	groups_close(&b->groups);
 	commands_free(&b->commands);
 	bus_set_redact(b, NULL);

@@ -24,8 +24,8 @@ void commands_release(struct commands *c, const struct id *id);
 bool commands_hand_out(struct commands *c, const struct journal_row *row);
 /* commands_claim ends the wait. DELIVER: once, with where the reply goes.
  * SHADOW: a candidate's command, for which nobody ever waited. LATE: nobody
- * waits any more. */
-enum commands_claim { CLAIM_DELIVER, CLAIM_SHADOW, CLAIM_LATE };
+ * waits any more. (KEPT is the caller's: its answer is waited for on disk.) */
+enum commands_claim { CLAIM_DELIVER, CLAIM_SHADOW, CLAIM_KEPT, CLAIM_LATE };
 enum commands_claim commands_claim(struct commands *c, const struct id *id,
 				   commands_deliver_fn **deliver, void **arg);
 /* commands_is_plausible: false when no such command can exist: made since

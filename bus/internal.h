@@ -15,6 +15,7 @@
 #define BUS_SOON_MS 20
 
 struct jobs;
+struct operations;
 struct server;
 
 struct bus {
@@ -24,6 +25,7 @@ struct bus {
 	struct groups *groups;
 	struct commands *commands;
 	struct jobs *jobs;
+	struct operations *operations;
 	struct server *server;
 	pthread_mutex_t taken_lock;	/* of the two below */
 	struct taken_back *taken;	/* marks on disk */
@@ -67,8 +69,10 @@ struct publication {
 	struct journal_item item;
 	struct journal_event event;
 	int64_t sequence;
-	/* before: on the writer's thread, may change the event. Or NULL. */
-	void (*before)(struct publication *p);
+	/* Both on the writer's thread, and may be NULL. before may read, and
+	 * change the event; after it was appended, after may write. */
+	void (*before)(struct publication *p, struct journal_tx *tx);
+	void (*after)(struct publication *p, struct journal_tx *tx);
 	/* ended: once; the publication is freed after it. Or NULL. */
 	void (*ended)(struct publication *p, enum journal_status status);
 	void (*done)(void *arg, enum journal_status status);
@@ -105,6 +109,15 @@ struct taken_back *taken_back_new(const struct id *id,
 				  void *arg);
 void taken_back_post(struct bus *b, struct taken_back *t);
 void taken_back_free(struct taken_back **t);
+
+/* ---- operations.c ---- */
+
+MUST_CHECK struct operations *operations_open(struct bus *b,
+					      struct error *err);
+/* operations_close answers what was asked; nobody may ask any more. */
+void operations_close(struct operations **o);
+/* operations_finished: its answer is on disk. The journal's thread. */
+void operations_finished(struct operations *o, const struct id *operation);
 
 /* ---- server.c ---- */
 

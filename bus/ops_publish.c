@@ -2,7 +2,9 @@
 /* Operations that append: publish and reply. Both answer after the commit. */
 #include "base/clock.h"
 #include "base/counter.h"
+#include "bus/kept.h"
 #include "bus/server.h"
+#include "journal/operation.h"
 #include "payload/payload.h"
 
 /* What the end of an append needs; behind the publication. */
@@ -15,6 +17,8 @@ struct append {
 	enum commands_claim claim;
 	commands_deliver_fn *deliver;
 	void *arg;
+	struct journal_operation operation;	/* that waits for it, if */
+	bool kept;
 };
 
 /* ---- answers ---- */
@@ -105,25 +109,33 @@ no_memory(struct call *c, struct append *a)
 	return call_error(c, "no_memory", "the bus is out of memory");
 }
 
+struct append_hooks {
+	void (*before)(struct publication *p, struct journal_tx *tx);
+	void (*after)(struct publication *p, struct journal_tx *tx);
+	void (*ended)(struct publication *p, enum journal_status status);
+};
+
 /* The last thing that touches the call: its answer may be under way before
  * this returns. */
 static enum call_result
 append(struct call *c, const struct journal_event *e, struct append *a,
-       void (*before)(struct publication *p),
-       void (*ended)(struct publication *p, enum journal_status status))
+       const struct append_hooks *hooks)
 {
 	struct publication *p = publication_new(e, sizeof(*a));
 
 	if (!p)
 		return no_memory(c, a);
 	memcpy(publication_extra(p), a, sizeof(*a));
-	p->before = before;
-	p->ended = ended;
+	p->before = hooks->before;
+	p->after = hooks->after;
+	p->ended = hooks->ended;
 	publication_post(c->server->bus, p);
 	return CALL_LATER;
 }
 
 /* ---- publish ---- */
+
+static const struct append_hooks publish_hooks = { .ended = on_published };
 
 static enum call_result
 publish(struct call *c, const struct published *p)
@@ -136,7 +148,7 @@ publish(struct call *c, const struct published *p)
 	published_event(p, c->server->bus->source, &e);
 	if (begin(c, &a, &result) != RECENT_NEW)
 		return result;
-	return append(c, &e, &a, NULL, on_published);
+	return append(c, &e, &a, &publish_hooks);
 }
 
 enum call_result
@@ -162,7 +174,7 @@ op_publish(struct call *c, const struct cJSON *in)
 /* On the writer's thread, before the append: who comes first decides whether
  * the reply is late. The data begins with the member that says so. */
 static void
-claim_waiter(struct publication *p)
+claim_waiter(struct publication *p, struct journal_tx *tx)
 {
 	struct append *a = publication_extra(p);
 	struct span *data = &p->event.data;
@@ -173,12 +185,36 @@ claim_waiter(struct publication *p)
 	a->claim = commands_claim(a->call->server->bus->commands,
 				  &a->reply->exchange_id, &a->deliver,
 				  &a->arg);
+	a->kept = journal_tx_operation_pending(tx, &a->reply->exchange_id,
+					       &a->operation) == 1;
+	if (a->kept && a->claim == CLAIM_LATE)
+		a->claim = CLAIM_KEPT;
 	if (a->claim == CLAIM_LATE)
 		return;
 	at = (char *)(uintptr_t)data->at + sizeof(REPLY_LATE) - 2;
 	*at = '{';
 	data->len -= sizeof(REPLY_LATE) - 2;
 	data->at = at;
+}
+
+/* In the reply's own transaction: there is no moment with one of them only.
+ * Without memory the reply is one that nobody keeps, and its caller has to
+ * ask somebody else. */
+static void
+keep_answer(struct publication *p, struct journal_tx *tx)
+{
+	struct append *a = publication_extra(p);
+	const struct bus_source *source = a->call->server->bus->source;
+	CLEANUP(buf_fini) struct buf sealed = { 0 };
+
+	if (!a->kept)
+		return;
+	a->kept = kept_seal(source->key, &a->operation.id, a->reply,
+			    &sealed) == 0;
+	if (a->kept)
+		journal_tx_operation_finish(
+			tx, &a->operation.id, buf_span(&sealed),
+			clock_wall_us() + a->operation.keep_us);
 }
 
 /* A claimed reply is delivered even when its own event failed: the waiting
@@ -190,6 +226,9 @@ on_replied(struct publication *p, enum journal_status status)
 	int64_t sequence = status == JOURNAL_COMMITTED ? p->sequence : 0;
 	struct bus_reply *reply = a->reply;
 
+	if (a->kept && sequence)
+		operations_finished(a->call->server->bus->operations,
+				    &a->operation.id);
 	if (a->claim == CLAIM_DELIVER)
 		a->deliver(a->arg, reply);
 	else if (a->claim == CLAIM_LATE && sequence)
@@ -198,6 +237,9 @@ on_replied(struct publication *p, enum journal_status status)
 	if (a->claim != CLAIM_DELIVER)
 		bus_reply_free(&reply);
 }
+
+static const struct append_hooks reply_hooks = { claim_waiter, keep_answer,
+						 on_replied };
 
 struct answer_to {
 	struct id correlation, cause, id;
@@ -262,7 +304,7 @@ reply(struct call *c, const struct answer_to *to, struct bus_reply *r)
 		return no_memory(c, &a);
 	e.data = buf_span(&data);
 	e.extensions = buf_span(&extensions);
-	return append(c, &e, &a, claim_waiter, on_replied);
+	return append(c, &e, &a, &reply_hooks);
 }
 
 enum call_result

@@ -13,8 +13,12 @@ publication_apply(struct journal_item *item, struct journal_tx *tx)
 	struct publication *p = (struct publication *)item;
 
 	if (p->before)
-		p->before(p);
-	return journal_tx_append(tx, &p->event, &p->sequence);
+		p->before(p, tx);
+	if (journal_tx_append(tx, &p->event, &p->sequence) < 0)
+		return -1;
+	if (p->after)
+		p->after(p, tx);
+	return 0;
 }
 
 static void

@@ -2,9 +2,11 @@
 /* An exchange as an item of the journal: encoded on the writer's thread. */
 #include "bus/record.h"
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "bus/emit.h"
 #include "bus/encode.h"
+#include "journal/operation.h"
 
 /* What can fail comes before the first write. */
 static int
@@ -23,6 +25,67 @@ append_all(struct bus_record *r, const struct journal_event *e,
 	return result;
 }
 
+/* ---- a command whose answer is kept ---- */
+
+/* The one place where it is decided whose a key is: on the one thread that
+ * writes, in the transaction that makes it so. */
+static int
+find_key(struct bus_operation *o, struct journal_tx *tx)
+{
+	struct journal_operation older;
+	int found;
+
+	o->found = BUS_FOUND_NONE;
+	if (!o->key[0])
+		return 0;
+	found = journal_tx_operation_by_key(tx, o->key, &older);
+	if (found <= 0)
+		return found;
+	if (older.state == JOURNAL_OPERATION_DONE &&
+	    older.expires_us <= clock_wall_us()) {
+		journal_tx_operation_expire(tx, &older.id);
+		return 0;
+	}
+	o->id = older.id;
+	if (strcmp(older.fingerprint, o->fingerprint) != 0)
+		o->found = BUS_FOUND_OTHER;
+	else if (older.state == JOURNAL_OPERATION_DONE)
+		o->found = BUS_FOUND_DONE;
+	else
+		o->found = BUS_FOUND_PENDING;
+	return 0;
+}
+
+static void
+put_operation(const struct bus_record *r, struct journal_tx *tx)
+{
+	const struct bus_operation *b = r->operation;
+	struct journal_operation o = { .id = b->id, .exchange = r->exchange_id,
+				       .created_us = clock_wall_us(),
+				       .keep_us = b->keep_us,
+				       .when_done = b->when_done,
+				       .rule = r->rule };
+
+	memcpy(o.caller, b->caller, sizeof(o.caller));
+	memcpy(o.key, b->key, sizeof(o.key));
+	memcpy(o.fingerprint, b->fingerprint, sizeof(o.fingerprint));
+	journal_tx_operation_put(tx, &o);
+}
+
+static int
+append_kept(struct bus_record *r, const struct journal_event *e,
+	    struct journal_tx *tx)
+{
+	if (find_key(r->operation, tx) < 0)
+		return -1;
+	if (r->operation->found != BUS_FOUND_NONE)
+		return 0;
+	if (journal_tx_append(tx, e, NULL) < 0)
+		return -1;
+	put_operation(r, tx);
+	return 0;
+}
+
 static int
 record_apply(struct journal_item *item, struct journal_tx *tx)
 {
@@ -34,6 +97,8 @@ record_apply(struct journal_item *item, struct journal_tx *tx)
 	if (!s || encode_record(s, r, &e) < 0)
 		return -1;
 	e.correlation = span_of(id_text(&r->exchange_id, correlation));
+	if (r->operation)
+		return append_kept(r, &e, tx);
 	return r->emits ? append_all(r, &e, tx)
 			: journal_tx_append(tx, &e, NULL);
 }

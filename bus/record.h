@@ -11,6 +11,7 @@
 #include "base/message.h"
 #include "base/redact.h"
 #include "journal/journal.h"
+#include "journal/operation.h"
 
 enum bus_record_kind {
 	BUS_RECORD_REQUEST,	/* matapalo.request.v1: strict, before */
@@ -33,6 +34,23 @@ struct bus_body {
 struct bus_source {
 	const char *source;		/* CloudEvents source */
 	const struct digest_key *key;	/* for redaction */
+};
+
+/* Of a command whose answer is kept. */
+enum bus_found { BUS_FOUND_NONE, BUS_FOUND_PENDING, BUS_FOUND_DONE,
+		 BUS_FOUND_OTHER };
+struct bus_operation {
+	struct id id;			/* random, whole */
+	int64_t keep_us;		/* from the answer on */
+	int when_done;			/* the caller's own */
+	char caller[JOURNAL_OPERATION_CALLER_SIZE];	/* or "": any */
+	/* Digests in hex, or "". */
+	char key[DIGEST_HEX_SIZE];	/* of an idempotency key */
+	char fingerprint[DIGEST_HEX_SIZE];	/* of what was asked */
+	/* Set when the record is applied. Not NONE: another command has the
+	 * key, `id` is now that one's, and nothing was written. OTHER: it had
+	 * another fingerprint. */
+	enum bus_found found;
 };
 
 /* A flat record: every span points into memory that `release` gives back.
@@ -61,6 +79,7 @@ struct bus_record {
 	struct span rule, stage, target, upstream, path_template;
 	struct span proto;		/* of the client's hop, or "" */
 	struct span command;		/* COMMAND: event type */
+	struct bus_operation *operation;	/* COMMAND: lent, or NULL */
 	struct span error;		/* why matapalo answered, or "" */
 	struct span traceparent, tracestate;
 	struct span shadow;		/* name of the candidate, or "" */

@@ -216,6 +216,36 @@ static const char *const migrations[] = {
 	" nullif(e.partition_key, '')"
 	" FROM event e JOIN name t ON t.id = e.type"
 	" JOIN name s ON s.id = e.source;",
+
+	/* Commands whose answer is kept. The id is all that a client has to
+	 * know, so the view does not show it. */
+	"CREATE TABLE operation("
+	" seq INTEGER PRIMARY KEY,"
+	" id BLOB NOT NULL UNIQUE,"
+	" correlation TEXT NOT NULL UNIQUE,"
+	" rule TEXT,"
+	" state INTEGER NOT NULL,"
+	" created INTEGER NOT NULL,"
+	" keep INTEGER NOT NULL,"
+	" expires INTEGER NOT NULL,"
+	" when_done INTEGER NOT NULL,"
+	" caller TEXT,"
+	" key TEXT UNIQUE,"
+	" fingerprint TEXT,"
+	" answer BLOB);"
+	"CREATE INDEX operation_expires ON operation(expires)"
+	" WHERE state = 1;"
+	"CREATE INDEX operation_forgotten ON operation(expires + keep)"
+	" WHERE state = 2;"
+	"CREATE VIEW operations(correlationid, rule, state, created, expires,"
+	" keyed, answer_bytes) AS"
+	" SELECT correlation, rule, CASE state WHEN 0 THEN 'pending'"
+	" WHEN 1 THEN 'done' ELSE 'expired' END,"
+	" strftime('%Y-%m-%dT%H:%M:%S', created / 1000000, 'unixepoch')"
+	" || printf('.%06dZ', created % 1000000),"
+	" CASE expires WHEN 0 THEN NULL ELSE"
+	" strftime('%Y-%m-%dT%H:%M:%SZ', expires / 1000000, 'unixepoch') END,"
+	" key IS NOT NULL, length(answer) FROM operation;",
 };
 
 static const struct {

@@ -113,37 +113,71 @@ retry_after(const struct exchange *ex, enum problem p, char line[40])
 	return line;
 }
 
-void
-answer_problem(struct exchange *ex, enum problem p)
+static const char *
+own_lines(const struct exchange *ex)
 {
-	const struct problem_row *row = problem_row(p);
-	CLEANUP(buf_fini) struct buf body = { 0 };
-	char *head, *copy, line[40];
+	return ex->own_lines ? ex->own_lines : "";
+}
 
-	answer_begin(ex, row->status);
+/* Head and body of an own answer; lends the body's copy, NULL when only the
+ * last resort was possible. */
+static const char *
+answer_own(struct exchange *ex, const char *phrase, const char *lines,
+	   struct span body)
+{
+	char *head, *copy;
+
 	ex->answered_here = true;
-	ex->problem = p;
-	ex->answer_fields = (struct message_fields){ problem_fields, 1 };
-	problem_body(ex, row, &body);
-	copy = arena_copy(&ex->arena, buf_str(&body), body.len);
+	copy = arena_copy(&ex->arena, body.at, body.len);
 	head = arena_printf(&ex->arena,
 			    "HTTP/1.1 %d %s\r\n%s"
-			    "Content-Type: application/problem+json\r\n"
-			    "Content-Length: %zu\r\n%s%s\r\n",
-			    row->status, row->phrase,
-			    worker_date(ex->worker), body.len,
-			    retry_after(ex, p, line),
+			    "Content-Type: %.*s\r\n"
+			    "Content-Length: %zu\r\n%s%s%s\r\n",
+			    ex->status, phrase, worker_date(ex->worker),
+			    (int)ex->answer_fields.at[0].value.len,
+			    ex->answer_fields.at[0].value.at, body.len, lines,
+			    own_lines(ex),
 			    ex->keep_alive ? "" : "Connection: close\r\n");
 	if (!copy || !head) {
 		answer_bare(ex);
-		return;
+		return NULL;
 	}
 	(void)out_add(&ex->to_client, head, strlen(head));
 	if (!is_head(ex))
 		(void)out_add(&ex->to_client, copy, body.len);
 	ex->download.true_bytes = body.len;
-	if (ex->decision.record)
+	return copy;
+}
+
+void
+answer_problem(struct exchange *ex, enum problem p)
+{
+	const struct problem_row *row = problem_row(p);
+	CLEANUP(buf_fini) struct buf body = { 0 };
+	const char *copy;
+	char line[40];
+
+	answer_begin(ex, row->status);
+	ex->problem = p;
+	ex->answer_fields = (struct message_fields){ problem_fields, 1 };
+	problem_body(ex, row, &body);
+	copy = answer_own(ex, row->phrase, retry_after(ex, p, line),
+			  buf_span(&body));
+	if (copy && ex->decision.record)
 		capture_add(&ex->download_capture, copy, body.len, true);
+}
+
+static const struct message_field document_fields[] = {
+	{ SPAN_LITERAL("content-type"), SPAN_LITERAL("application/json") },
+};
+
+void
+answer_document(struct exchange *ex, int status, const char *phrase,
+		struct span body)
+{
+	answer_begin(ex, status);
+	ex->answer_fields = (struct message_fields){ document_fields, 1 };
+	(void)answer_own(ex, phrase, "", body);
 }
 
 void
@@ -247,6 +281,7 @@ answer_reply(struct exchange *ex)
 		return -1;
 	if (body)
 		buf_printf(&head, "Content-Length: %zu\r\n", r->body.len);
+	buf_adds(&head, own_lines(ex));
 	buf_adds(&head, ex->keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
 	copy = arena_copy(&ex->arena, buf_str(&head), head.len);
 	if (head.failed || !copy)

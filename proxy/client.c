@@ -259,6 +259,8 @@ client_drain(struct client *c)
 	struct worker *w = c->worker;
 	uint64_t soon = w->now_ms + DRAIN_FIRST_MS;
 
+	if (c->exchange && c->exchange->step == STEP_OPERATION)
+		timer_set(&w->timers, &c->timer, w->now_ms);
 	if (c->exchange || c->lingering)
 		return;
 	if (c->served > 0)

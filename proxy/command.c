@@ -8,6 +8,7 @@
 #include "base/counter.h"
 #include "base/invariant.h"
 #include "proxy/client.h"
+#include "proxy/later.h"
 #include "proxy/steps.h"
 #include "proxy/worker.h"
 
@@ -22,7 +23,7 @@ waiting_slot(struct worker *w, const struct id *id)
 	return &w->waiting[h % WORKER_WAITING_SLOTS];
 }
 
-static void
+void
 waiting_add(struct exchange *ex)
 {
 	struct exchange **slot = waiting_slot(ex->worker, &ex->id);
@@ -32,7 +33,7 @@ waiting_add(struct exchange *ex)
 	ex->waiting = true;
 }
 
-static void
+void
 waiting_remove(struct exchange *ex)
 {
 	struct exchange **at = waiting_slot(ex->worker, &ex->id);
@@ -44,7 +45,7 @@ waiting_remove(struct exchange *ex)
 	ex->waiting = false;
 }
 
-static struct exchange *
+struct exchange *
 waiting_find(struct worker *w, const struct id *id)
 {
 	struct exchange *ex = *waiting_slot(w, id);
@@ -134,18 +135,37 @@ collect(struct exchange *ex)
 	return FLOW_NEXT;
 }
 
+/* Whoever is sent away at once does not wait for the reply. */
+static bool
+expect(struct exchange *ex)
+{
+	struct worker *w = ex->worker;
+	const struct later *l = ex->later;
+
+	exchange_deadline(ex, l && l->async ? l->wait_ms :
+					      ex->target->reply_within_ms);
+	if (l && l->async && l->wait_ms == 0)
+		return true;
+	if (bus_expect(w->proxy->bus, exchange_id(ex), reply_deliver, w))
+		return false;
+	waiting_add(ex);
+	return true;
+}
+
 static enum flow
 publish(struct exchange *ex)
 {
 	struct worker *w = ex->worker;
 
+	enum problem p;
+
 	if (ex->upload_capture.truncated)
 		return step_problem(ex, PROBLEM_BODY_TOO_LARGE);
-	(void)exchange_id(ex);
-	if (w->detached || bus_expect(w->proxy->bus, &ex->id, reply_deliver, w))
-		return step_problem(ex, PROBLEM_OVERLOAD);
-	waiting_add(ex);
-	exchange_deadline(ex, ex->target->reply_within_ms);
+	p = later_prepare(ex);
+	if (p == PROBLEM_NONE && (w->detached || !expect(ex)))
+		p = PROBLEM_OVERLOAD;
+	if (p != PROBLEM_NONE)
+		return step_problem(ex, p);
 	if (record_open(ex, BUS_RECORD_COMMAND) == RECORD_FAILED) {
 		command_forget(ex);
 		return step_problem(ex, PROBLEM_OVERLOAD);
@@ -231,10 +251,43 @@ ask_legacy(struct exchange *ex)
 	return FLOW_NEXT;
 }
 
+/* Somebody else had the key: this request is no command. */
+static enum flow
+answer_repeat(struct exchange *ex)
+{
+	command_forget(ex);
+	ex->opened = false;
+	if (ex->later->operation.found == BUS_FOUND_OTHER) {
+		counter_inc(COUNTER_KEY_MISMATCH);
+		return step_problem(ex, PROBLEM_KEY_MISMATCH);
+	}
+	if (ex->later->async) {
+		counter_inc(COUNTER_KEY_REPLAYED);
+		later_accept(ex);
+		return FLOW_NEXT;
+	}
+	if (ex->later->operation.found == BUS_FOUND_DONE)
+		return operation_repeat(ex);
+	counter_inc(COUNTER_KEY_OUTSTANDING);
+	ex->own_lines = "Retry-After: 1\r\n";
+	return step_problem(ex, PROBLEM_KEY_OUTSTANDING);
+}
+
+/* Not found by its key: the command is on disk, and so is its operation. */
+static bool
+goes_away(const struct exchange *ex)
+{
+	return ex->later && ex->later->async;
+}
+
 void
 command_expired(struct exchange *ex)
 {
 	command_forget(ex);
+	if (goes_away(ex)) {
+		later_accept(ex);
+		return;
+	}
 	counter_inc(COUNTER_COMMANDS_TIMED_OUT);
 	ex->expired = true;
 	if (!take_back(ex))
@@ -255,12 +308,19 @@ command_step(struct exchange *ex)
 	}
 	if (ex->reply)
 		return answer_from_reply(ex);
+	if (ex->opened && ex->later &&
+	    ex->later->operation.found != BUS_FOUND_NONE)
+		return answer_repeat(ex);
 	if (!ex->opened)
 		return ex->upload.done || ex->upload_capture.truncated ?
 			publish(ex) : collect(ex);
 	if (ex->client->io.broken) {
 		command_forget(ex);
 		return step_abort(ex);
+	}
+	if (goes_away(ex) && ex->later->wait_ms == 0) {
+		later_accept(ex);
+		return FLOW_NEXT;
 	}
 	/* The deadline may have passed while the commit was under way. */
 	if (ex->client->timer.deadline_ms <= ex->worker->now_ms) {

@@ -20,7 +20,9 @@
 
 struct client;
 struct forwarded_chain;
+struct later;
 struct lease;
+struct poll;
 struct pool;
 struct upstream;
 struct worker;
@@ -117,6 +119,11 @@ struct exchange {
 	enum problem problem;		/* why, when it is a problem */
 	struct message_fields answer_fields;	/* as recorded */
 	struct bus_reply *reply;
+	const char *own_lines;		/* more of an own answer's head */
+
+	/* commands whose answer is kept */
+	struct later *later;		/* this is one, or NULL */
+	struct poll *poll;		/* it is asked for one, or NULL */
 
 	/* journal */
 	struct id id, opened_by;	/* the request event, if any */
@@ -206,6 +213,10 @@ int relay_first_download(struct exchange *ex);
 void answer_problem(struct exchange *ex, enum problem p);
 /* answer_options: this hop is the last one that the client asks about. */
 void answer_options(struct exchange *ex);
+/* answer_document is an own answer in JSON that says what became of another
+ * exchange; its body is not recorded. */
+void answer_document(struct exchange *ex, int status, const char *phrase,
+		     struct span body);
 /* answer_reply makes the answer from ex->reply; -1 when it cannot be. */
 int answer_reply(struct exchange *ex);
 

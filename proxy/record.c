@@ -10,6 +10,7 @@
 #include "base/invariant.h"
 #include "proxy/client.h"
 #include "proxy/exchange.h"
+#include "proxy/later.h"
 #include "proxy/tls.h"
 #include "proxy/tls_server.h"
 #include "proxy/upstream.h"
@@ -381,6 +382,7 @@ record_open(struct exchange *ex, enum bus_record_kind kind)
 		/* Borrowed: the exchange waits, so its body stays. */
 		r->request_body.bytes = capture_bytes(&ex->upload_capture);
 		r->request_body.true_bytes = ex->upload.true_bytes;
+		r->operation = ex->later ? &ex->later->operation : NULL;
 	}
 	ex->opened = true;
 	ex->opened_by = r->event_id;

@@ -272,6 +272,8 @@ match(struct exchange *ex)
 		return reject(ex, shed);
 	ex->lease = w->lease;
 	ex->lease->exchanges++;
+	if (operation_owns(ex))
+		return operation_begin(ex);
 	router_decide(ex->lease->rules, &ex->view, worker_random(w), d);
 	rule_stats_inc(ex->lease->stats[d->rule->index], RULE_REQUESTS);
 	counter_inc(COUNTER_STAGE_PASSTHROUGH + (int)d->rule->stage);
@@ -343,6 +345,14 @@ static enum flow
 command(struct exchange *ex)
 {
 	return command_step(ex);
+}
+
+/* ---- operation ---- */
+
+static enum flow
+operation(struct exchange *ex)
+{
+	return operation_step(ex);
 }
 
 /* ---- answer ---- */
@@ -517,6 +527,7 @@ finish(struct exchange *ex)
 	upstream_drop(&ex->upstream);
 	if (looks_whole(ex))
 		io_reset(&ex->client->io);
+	operation_forget(ex);
 	command_forget(ex);
 	if (ex->rejected)
 		return FLOW_DONE;
@@ -570,6 +581,8 @@ exchange_expired(struct exchange *ex)
 		break;
 	case STEP_DISCARD:
 		(void)step_problem(ex, PROBLEM_REQUEST_TIMEOUT);
+		break;
+	case STEP_OPERATION:	/* looks at the time itself */
 		break;
 	case STEP_ANSWER:
 	case STEP_TUNNEL:

@@ -24,6 +24,21 @@ bool forward_awaits_client(struct exchange *ex);
 /* forward_expired: the deadline has passed; who was it? */
 enum flow forward_expired(struct exchange *ex);
 
+/* command.c: the worker's table of exchanges that wait for the bus. */
+void waiting_add(struct exchange *ex);
+void waiting_remove(struct exchange *ex);
+struct exchange *waiting_find(struct worker *w, const struct id *id);
+
+/* operation.c */
+/* operation_owns: is the path that of a status resource? */
+bool operation_owns(struct exchange *ex);
+enum flow operation_begin(struct exchange *ex);
+/* operation_repeat: the key came before and its answer is there. */
+enum flow operation_repeat(struct exchange *ex);
+enum flow operation_step(struct exchange *ex);
+/* operation_forget: it does not wait any more. */
+void operation_forget(struct exchange *ex);
+
 /* tunnel.c */
 /* tunnel_begin: the upstream said 101. */
 enum flow tunnel_begin(struct exchange *ex);

@@ -202,6 +202,22 @@ lint_hosts(const struct rules *r, struct buf *out)
 	return found;
 }
 
+/* What the status resources take away from the legacy is said each time: a
+ * rule there is never reached. */
+static size_t
+lint_status_path(const struct rules *r, const struct index_entry *e,
+		 struct buf *out)
+{
+	const char *prefix = r->status_path, *path = e->rule->path_template;
+
+	if (!prefix || !path || strncmp(path, prefix, strlen(prefix)) != 0)
+		return 0;
+	buf_printf(out, "line %d: rule \"%s\" is never reached: paths that "
+		   "begin with \"%s\" are answered by matapalo; change "
+		   "\"status_path\"\n", e->rule->line, e->rule->name, prefix);
+	return 1;
+}
+
 size_t
 rules_lint(const struct rules *r, struct buf *out)
 {
@@ -211,6 +227,7 @@ rules_lint(const struct rules *r, struct buf *out)
 	for (size_t i = 0; i < r->index->entry_count; i++) {
 		found += lint_share(&r->index->entries[i], out);
 		found += lint_shadow(&r->index->entries[i], out);
+		found += lint_status_path(r, &r->index->entries[i], out);
 	}
 	return found + lint_overlaps(r->index, out);
 }

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "rules/index.h"
 #include "rules/keys.h"
+#include "rules/later.h"
 
 #define RULES_MAGIC 0x52554c45u
 
@@ -182,8 +183,8 @@ load_tree(struct rules_load *l, json_t *tree)
 		return -1;
 	load_share_key(l, &root);
 	if (load_targets(l, &root) < 0 || load_rules(l, &root) < 0 ||
-	    load_redact(l, &root) < 0 || load_adapters(l, &root) < 0 ||
-	    load_index(l, &root) < 0)
+	    later_load_path(l, &root) < 0 || load_redact(l, &root) < 0 ||
+	    load_adapters(l, &root) < 0 || load_index(l, &root) < 0)
 		return -1;
 	return load_expects(l, &root);
 }

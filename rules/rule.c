@@ -8,6 +8,7 @@
 #include "rules/emit.h"
 #include "rules/index.h"
 #include "rules/keys.h"
+#include "rules/later.h"
 
 static const char *const stage_words[] = {
 #define STAGE(sym, text, help) text,
@@ -227,7 +228,7 @@ load_route(struct rules_load *l, const struct rules_node *node,
 	    load_durability(l, node, rule) < 0)
 		return -1;
 	settle_shadow(rule);
-	if (emit_load(l, node, rule) < 0)
+	if (later_load(l, node, rule) < 0 || emit_load(l, node, rule) < 0)
 		return -1;
 	return keys_get(node, KEY_RULE_COMPARE, &compare)
 		       ? rule_load_compare(l, &compare, &rule->compare)

@@ -135,6 +135,27 @@ struct rules_compare {
 	size_t unordered_count;
 };
 
+/* When a command's caller is answered: when the reply is there, at once with
+ * 202, or as he prefers (RFC 7240). */
+enum rules_respond { RULES_RESPOND_SYNC, RULES_RESPOND_ASYNC,
+		     RULES_RESPOND_PREFER };
+enum rules_done { RULES_DONE_ANSWER, RULES_DONE_REDIRECT };
+enum rules_caller { RULES_CALLER_ANY, RULES_CALLER_HEADER,
+		    RULES_CALLER_COOKIE };
+
+/* Commands whose answer is kept. */
+struct rules_later {
+	enum rules_respond respond;
+	enum rules_done when_done;
+	enum rules_caller caller;
+	const char *caller_name;	/* of the header or cookie */
+	unsigned keep_ms;
+	bool idempotent;		/* Idempotency-Key means something */
+	bool key_required;
+	const char *const *headers;	/* part of the fingerprint */
+	size_t header_count;
+};
+
 #define RULES_SHARE_ALL 1000000u	/* shares are parts per million */
 
 struct rules_rule {
@@ -156,6 +177,7 @@ struct rules_rule {
 	size_t record_body_bytes;	/* capture cap a side */
 	struct rules_compare compare;
 	struct emit_list emits;
+	struct rules_later later;
 };
 
 /* An outside broker fed from the journal (adapters/). */
@@ -180,6 +202,7 @@ struct rules {
 	size_t rule_count;
 	struct redact redact;
 	uint8_t share_key[16];
+	const char *status_path;	/* "/.../", NULL: none is reserved */
 	struct rules_adapter *adapters;
 	size_t adapter_count;
 	struct rules_index *index;	/* compiled matcher, rules/match.c */
