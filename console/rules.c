@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The commands about a rules file: check, explain, schema. */
+/* The commands about a rules file: check, explain. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -284,17 +284,4 @@ command_explain(const struct command_call *call)
 	    take_headers(fields, &req, call, &err))
 		return command_fail(COMMAND_USAGE, NULL, &err);
 	return explain(call, &req);
-}
-
-/* ---- schema ---- */
-
-int
-command_schema(const struct command_call *call)
-{
-	struct buf out CLEANUP(buf_fini) = { 0 };
-
-	(void)call;
-	rules_schema(&out);
-	buf_addc(&out, '\n');
-	return command_print(&out);
 }
