@@ -19,7 +19,7 @@ CPU_ROWS = (rows.Row("get1k", 32, 1, False, 0),
             rows.Row("get1k", 256, 1, False, 0),
             rows.Row("post1k", 32, 1, False, 0))
 PACE = rows.Row("get1k", 64, 1, False, 4000)
-JOURNAL_ROUNDS, JOURNAL_MS = 9, 500
+JOURNAL_ROUNDS, JOURNAL_MS, JOURNAL_WARM_MS = 16, 250, 50
 DROPPED = "matapalo_exchanges_dropped_total"
 
 
@@ -188,12 +188,13 @@ def seconds(proxy):
     return sum(map(measure.cpu_seconds, proxy.pids()))
 
 
-def pairs(plain, recorded):
-    """[(plain's p99, ours in trouble)], interleaved."""
+def rounds(plain, recorded):
+    """[(plain's p99, ours in trouble, plain's again)], one behind the other:
+    a machine that gets slower meanwhile is on both sides of ours."""
     patience = measure.Patience(JOURNAL_ROUNDS)
-    return [tuple(patience.best(lambda: load.window(JOURNAL_MS, PACE.rate))
-                  ["p99_ms"] for load in (plain, recorded))
-            for _ in range(JOURNAL_ROUNDS)]
+    return [tuple(patience.best(lambda: load.window(
+        JOURNAL_MS, PACE.rate, JOURNAL_WARM_MS))["p99_ms"]
+        for load in (plain, recorded, plain)) for _ in range(JOURNAL_ROUNDS)]
 
 
 def journal(run):
@@ -215,7 +216,7 @@ def journal(run):
         trouble = kind(recorded)
         trouble.begin()
         try:
-            found = pairs(*loads)
+            found = rounds(*loads)
         finally:
             trouble.end()
         after = settled(recorded, "after " + name)
@@ -229,9 +230,9 @@ def journal(run):
 def put(run, name, found, before, after):
     dropped = {k: v - before[2].get(k, 0) for k, v in after[2].items()}
     row = {
-        "plain_ms": statistics.median(p for p, _ in found),
-        "ms": statistics.median(r for _, r in found),
-        "ratio": statistics.median(r / p for p, r in found),
+        "plain_ms": statistics.median(p for p, _, _ in found),
+        "ms": statistics.median(r for _, r, _ in found),
+        "ratio": statistics.median(r / (p * q) ** 0.5 for p, r, q in found),
         "answered": after[0] - before[0], "recorded": after[1] - before[1],
         "dropped": ", ".join("%s %d" % x for x in dropped.items() if x[1])
         or "0",
