@@ -19,6 +19,10 @@
 
 struct bus;
 
+/* What intermediaries of CloudEvents must forward (1.0, size limits). */
+#define BUS_EVENT_BYTES ((size_t)64 << 10)
+#define BUS_EVENT_ANY SIZE_MAX
+
 struct bus_options {
 	/* ipc://, tcp://, tls+tcp://; NULL-terminated */
 	const char *const *urls;
@@ -28,6 +32,9 @@ struct bus_options {
 	const char *tokens;
 	unsigned connections;		/* at one time; 0: 1000 */
 	struct secure_files files;	/* of tls+tcp://; lent likewise */
+	/* Larger events come without their data, unless a consumer asks for
+	 * more. 0: BUS_EVENT_BYTES. */
+	size_t event_bytes;
 };
 
 /* bus_open loads groups from the journal, writes `unknown` terminal events
@@ -144,5 +151,16 @@ void bus_status(struct bus *bus, struct json *out);
 /* event_write_cloudevent writes one event as CloudEvents JSON (structured
  * form, specversion 1.0). */
 void bus_write_cloudevent(struct json *out, const struct journal_row *row);
+/* bus_write_cloudevent_within leaves out the data of an event that would be
+ * larger than the limit: `dataref`, `databytes` and `datadigest` stand for
+ * it. */
+void bus_write_cloudevent_within(struct json *out,
+				 const struct journal_row *row,
+				 size_t limit_bytes);
+/* bus_dataref_parse takes a dataref apart; 0, or -1 when it is none of ours.
+ * Any thread. */
+#define BUS_DATAREF_SIZE 96
+MUST_CHECK int bus_dataref_parse(const char *text, int64_t *sequence,
+				 struct id *id);
 
 #endif

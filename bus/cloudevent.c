@@ -2,7 +2,14 @@
 /* Events as CloudEvents 1.0, structured JSON form. */
 #include "bus/bus.h"
 
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/clock.h"
+#include "base/digest.h"
 
 static void
 write_span(struct json *j, const char *name, struct span s)
@@ -78,17 +85,94 @@ write_extensions(struct json *j, const struct journal_row *row)
 	}
 }
 
-void
-bus_write_cloudevent(struct json *out, const struct journal_row *row)
+static void
+write_attributes(struct json *out, const struct journal_row *row)
 {
 	json_object_begin(out);
 	write_required(out, row);
 	write_extensions(out, row);
-	if (row->data.len > 0) {
+	if (row->data.len > 0)
 		json_raw(out, SPAN_LITERAL("\"datacontenttype\":"
 					   "\"application/json\""));
+}
+
+void
+bus_write_cloudevent(struct json *out, const struct journal_row *row)
+{
+	write_attributes(out, row);
+	if (row->data.len > 0) {
 		json_key(out, "data");
 		json_raw(out, row->data);
 	}
 	json_object_end(out);
+}
+
+/* ---- the claim check ---- */
+
+#define DATAREF "matapalo:data/"
+#define DIGEST_NAME "blake2b-256:"
+
+/* The id keeps a number of another journal from meaning something here. */
+static void
+write_reference(struct json *out, const struct journal_row *row)
+{
+	char text[BUS_DATAREF_SIZE], id[ID_TEXT_SIZE];
+
+	snprintf(text, sizeof(text), DATAREF "%" PRId64 "/%s", row->sequence,
+		 id_text(&row->id, id));
+	json_key(out, "dataref");
+	json_str(out, text);
+}
+
+static void
+write_digest(struct json *out, struct span data)
+{
+	char text[sizeof(DIGEST_NAME) + DIGEST_HEX_SIZE] = DIGEST_NAME;
+	struct digest_stream *s = digest_stream_new();
+
+	if (!s) {
+		out->out->failed = true;
+		return;
+	}
+	digest_stream_add(s, data.at, data.len);
+	digest_stream_end(s, text + sizeof(DIGEST_NAME) - 1);
+	digest_stream_free(&s);
+	json_key(out, "datadigest");
+	json_str(out, text);
+}
+
+void
+bus_write_cloudevent_within(struct json *out, const struct journal_row *row,
+			    size_t limit_bytes)
+{
+	const struct json begun = *out;
+	size_t from = out->out->len;
+
+	bus_write_cloudevent(out, row);
+	if (out->out->failed || row->data.len == 0 ||
+	    out->out->len - from <= limit_bytes)
+		return;
+	out->out->len = from;
+	*out = begun;
+	write_attributes(out, row);
+	write_reference(out, row);
+	json_key(out, "databytes");
+	json_u64(out, row->data.len);
+	write_digest(out, row->data);
+	json_object_end(out);
+}
+
+int
+bus_dataref_parse(const char *text, int64_t *sequence, struct id *id)
+{
+	const size_t n = sizeof(DATAREF) - 1;
+	char *end;
+
+	if (strncmp(text, DATAREF, n) != 0 || text[n] < '1' || text[n] > '9')
+		return -1;
+	errno = 0;
+	*sequence = strtoll(text + n, &end, 10);
+	if (errno || *end != '/')
+		return -1;
+	return id_parse(end + 1, strlen(end + 1), id);
 }

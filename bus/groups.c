@@ -253,3 +253,26 @@ groups_tick(struct groups *g)
 	pthread_mutex_unlock(&g->lock);
 	return next;
 }
+
+enum groups_result
+groups_may_have(struct groups *g, const char *name,
+		const struct journal_row *row)
+{
+	enum groups_result result = GROUPS_UNKNOWN;
+	const struct group *p;
+
+	pthread_mutex_lock(&g->lock);
+	p = group_find(g, name);
+	if (p) {
+		const struct groups_settings *s = &p->settings;
+		const struct journal_filter f = {
+			.type = s->type[0] ? s->type : NULL,
+			.subject = s->subject[0] ? s->subject : NULL,
+			.shadow_only = s->shadow_only };
+
+		result = journal_filter_takes(&f, row) ? GROUPS_DONE
+						       : GROUPS_FAILED;
+	}
+	pthread_mutex_unlock(&g->lock);
+	return result;
+}

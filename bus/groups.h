@@ -192,6 +192,11 @@ enum groups_result groups_delete(struct groups *g, const char *name,
 uint64_t groups_version(struct groups *g, const char *name);
 bool groups_is_saved(struct groups *g, const char *name, uint64_t version);
 
+/* groups_may_have: would the group's filter take the event, whenever it came?
+ * GROUPS_DONE: yes; GROUPS_UNKNOWN: no such group; GROUPS_FAILED: no. */
+enum groups_result groups_may_have(struct groups *g, const char *name,
+				   const struct journal_row *row);
+
 /* groups_tick ends leases that ran out and saves what changed. Returns when
  * (monotonic ms) it wants to be called again. */
 uint64_t groups_tick(struct groups *g);

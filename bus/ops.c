@@ -103,6 +103,18 @@ read_count(const struct cJSON *in, const char *name, int64_t fallback,
 	return 0;
 }
 
+int
+read_event_bytes(struct call *c, const struct cJSON *in, struct error *err)
+{
+	const size_t fallback = c->server->event_bytes;
+	int64_t most = fallback < INT64_MAX ? (int64_t)fallback : 0, bytes;
+
+	if (read_count(in, "event_bytes", most, INT64_MAX, &bytes, err) < 0)
+		return -1;
+	c->event_bytes = bytes ? (size_t)bytes : BUS_EVENT_ANY;
+	return 0;
+}
+
 /* ---- dispatch ---- */
 
 static const struct op *
@@ -189,6 +201,10 @@ op_hello(struct call *c, const struct cJSON *in)
 	json_i64(&c->json, journal_last_sequence(c->server->bus->journal));
 	json_key(&c->json, "frame_bytes_max");
 	json_u64(&c->json, SERVER_FRAME_MAX);
+	json_key(&c->json, "event_bytes");
+	json_u64(&c->json, c->server->event_bytes == BUS_EVENT_ANY
+				   ? 0
+				   : c->server->event_bytes);
 	json_key(&c->json, "wait_ms_max");
 	json_u64(&c->json, SERVER_WAIT_MAX_MS);
 	json_key(&c->json, "batch_max");

@@ -239,7 +239,7 @@ write_event(void *arg, const struct journal_row *row,
 	json_bool(j, groups_is_redelivery(d));
 	write_origin(j, d->origin);
 	json_key(j, "event");
-	bus_write_cloudevent(j, row);
+	bus_write_cloudevent_within(j, row, c->event_bytes);
 	json_object_end(j);
 	return c->out.len < SERVER_ANSWER_SOFT;
 }
@@ -357,6 +357,7 @@ op_fetch(struct call *c, const struct cJSON *in)
 	    read_count(in, "max", 100, SERVER_BATCH_MAX, &max, &err) < 0 ||
 	    read_count(in, "wait_ms", 0, SERVER_WAIT_MAX_MS, &wait_ms,
 		       &err) < 0 ||
+	    read_event_bytes(c, in, &err) < 0 ||
 	    groups_ensure(g, c->group, change_settings, &wish, &err) < 0 ||
 	    settle_earlier(c, in, &err) < 0)
 		return call_error(c, "bad_request", "%s", err.text);

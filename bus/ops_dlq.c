@@ -62,7 +62,7 @@ write_event(void *arg, const struct journal_row *row)
 	struct call *c = arg;
 
 	json_key(&c->json, "event");
-	bus_write_cloudevent(&c->json, row);
+	bus_write_cloudevent_within(&c->json, row, c->event_bytes);
 	return true;
 }
 
@@ -146,7 +146,8 @@ op_dlq_list(struct call *c, const struct cJSON *in)
 	int64_t max = 0;
 	int n;
 
-	if (read_text(in, "group", "", r.group, sizeof(r.group), &err) < 0 ||
+	if (read_event_bytes(c, in, &err) < 0 ||
+	    read_text(in, "group", "", r.group, sizeof(r.group), &err) < 0 ||
 	    select_read_filter(in, &r, &err) < 0 ||
 	    read_count(in, "after", 0, INT64_MAX, &page.after, &err) < 0 ||
 	    read_count(in, "max", 100, SERVER_BATCH_MAX, &max, &err) < 0)
@@ -207,7 +208,8 @@ op_dlq_show(struct call *c, const struct cJSON *in)
 	int64_t id = payload_int(payload_member(in, "id"), 0);
 	int n;
 
-	if (read_text(in, "group", "", c->group, sizeof(c->group), &err) < 0)
+	if (read_event_bytes(c, in, &err) < 0 ||
+	    read_text(in, "group", "", c->group, sizeof(c->group), &err) < 0)
 		return call_error(c, "bad_request", "%s", err.text);
 	if (!c->group[0])
 		f.group = NULL;

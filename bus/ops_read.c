@@ -17,7 +17,7 @@ write_row(void *arg, const struct journal_row *row)
 	json_key(j, "sequence");
 	json_i64(j, row->sequence);
 	json_key(j, "event");
-	bus_write_cloudevent(j, row);
+	bus_write_cloudevent_within(j, row, c->event_bytes);
 	json_object_end(j);
 	return c->out.len < SERVER_ANSWER_SOFT;
 }
@@ -86,6 +86,7 @@ op_read(struct call *c, const struct cJSON *in)
 	groups_settings_default(&c->settings);
 	if (read_after(c, in, &err) < 0 ||
 	    groups_settings_read(in, &c->settings, &err) < 0 ||
+	    read_event_bytes(c, in, &err) < 0 ||
 	    read_count(in, "max", 100, SERVER_BATCH_MAX, &max, &err) < 0 ||
 	    read_count(in, "wait_ms", 0, SERVER_WAIT_MAX_MS, &wait_ms,
 		       &err) < 0)

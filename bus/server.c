@@ -546,6 +546,7 @@ server_open(struct bus *b, const struct bus_options *o, struct error *err)
 	pthread_mutex_init(&s->lock, NULL);
 	s->tokens_path = o->tokens;
 	s->files = o->files;
+	s->event_bytes = o->event_bytes ? o->event_bytes : BUS_EVENT_BYTES;
 	s->pipes_max = o->connections ? o->connections : SERVER_PIPES_MAX;
 	pthread_mutex_init(&s->read_lock, NULL);
 	pthread_mutex_init(&s->access_lock, NULL);

@@ -56,6 +56,7 @@ struct call {
 	struct groups_settings settings;	/* fetch; filter of a read */
 	int64_t after;
 	size_t max, stale;	/* max: also events that were published */
+	size_t event_bytes;	/* larger events come without data */
 	bool repeat;		/* this request was answered before */
 	char differs[SERVER_TOKEN_SIZE];	/* a list, or "" */
 	uint64_t version;	/* of a group; to be on disk */
@@ -90,6 +91,7 @@ struct server {
 	size_t punished;	/* of them */
 	size_t handing;		/* calls that are being given to nng */
 	size_t pipes, pipes_max;	/* connections */
+	size_t event_bytes;		/* unless a request says more */
 	size_t asked_again;	/* requests that came after the stop */
 	bool stopping;
 };
@@ -113,6 +115,10 @@ MUST_CHECK int read_text(const struct cJSON *in, const char *name,
 MUST_CHECK int read_count(const struct cJSON *in, const char *name,
 			  int64_t fallback, int64_t most, int64_t *out,
 			  struct error *err);
+
+/* read_event_bytes: how large events this request takes. */
+MUST_CHECK int read_event_bytes(struct call *c, const struct cJSON *in,
+				struct error *err);
 
 #define OP(name, right, scope, sentence) \
 	enum call_result op_##name(struct call *c, const struct cJSON *in);

@@ -105,6 +105,7 @@ connect_consumer(struct consume *c, struct error *err)
 	o.connect_ms = CONNECT_MS;
 	o.call_ms = CALL_MS;
 	o.touch_ms = TOUCH_MS;
+	o.event_bytes = c->is_whole ? MATAPALO_WHOLE : 0;
 	if (matapalo_consumer_open(&o, &c->consumer, &why))
 		return failed(err, &why);
 	return 0;
@@ -226,6 +227,7 @@ read_options(struct consume *c, const struct command_call *call,
 	const unsigned most = 1000000;
 
 	c->command = call->values[OPTION_EXEC];
+	c->is_whole = call->values[OPTION_WHOLE] != NULL;
 	c->always_reply = call->values[OPTION_REPLY] != NULL;
 	c->group = call->values[OPTION_GROUP];
 	c->type = call->values[OPTION_TYPE];

@@ -17,7 +17,7 @@ struct consume {
 	const char *command;
 	const char *group, *type, *subject;
 	char start[24];			/* "": of no matter */
-	bool always_reply;
+	bool always_reply, is_whole;
 	bool told;			/* that the group has other settings */
 	bool no_memory;			/* for a verdict: not to be gone on */
 	unsigned batch, limit, timeout_ms, idle_exit_ms, max_attempts;

@@ -50,6 +50,7 @@ copy_options(struct matapalo_consumer *c,
 	c->max_attempts = o->max_attempts;
 	c->lease_ms = o->lease_ms;
 	c->touch_ms = o->touch_ms;
+	c->event_bytes = o->event_bytes;
 	if (!copy(&c->group, o->group) || !copy(&c->type, o->type) ||
 	    !copy(&c->subject, o->subject) || !copy(&c->start, o->start))
 		return fail(err, MATAPALO_NO_MEMORY, "no memory");

@@ -23,9 +23,13 @@ text_of(const struct cJSON *p)
 static bool
 is_command(const struct cJSON *event)
 {
-	return strncmp(payload_string(payload_member(event, "type"), ""),
-		       "matapalo.", 9) &&
-	       payload_at(event, "/data/request") &&
+	const char *type = payload_string(payload_member(event, "type"), "");
+	const char *schema = payload_string(
+		payload_member(event, "dataschema"), "");
+
+	return strncmp(type, "matapalo.", 9) &&
+	       (payload_at(event, "/data/request") ||
+		!strcmp(schema, "urn:matapalo:schema:command:v1")) &&
 	       payload_member(event, "correlationid");
 }
 

@@ -90,6 +90,10 @@ write_fetch(struct matapalo_consumer *c, unsigned max, unsigned wait_ms,
 	link_text(j, "request", serial);
 	link_number(j, "max", max);
 	link_number(j, "wait_ms", wait_ms);
+	if (c->event_bytes)
+		link_number(j, "event_bytes", c->event_bytes == MATAPALO_WHOLE
+						      ? 0
+						      : c->event_bytes);
 	consumer_settings(c, j);
 }
 

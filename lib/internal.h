@@ -109,7 +109,7 @@ struct matapalo_consumer {
 	int64_t *held;	/* to be touched: fetched and not settled */
 	size_t held_count, held_room;
 
-	unsigned touch_ms;
+	unsigned touch_ms, event_bytes;
 	bool is_touching, is_closing;
 	pthread_t toucher;
 	pthread_cond_t closing;

@@ -62,7 +62,10 @@ struct matapalo_consumer_options {
 	 * needed; our own certificate and its key where the bus asks. */
 	const char *ca, *certificate, *key;
 	const char *server_name; /* in the certificate; default: url's host */
+	unsigned event_bytes;	/* larger ones come without data; default: as
+				 * the bus has it; MATAPALO_WHOLE: none */
 };
+#define MATAPALO_WHOLE (~0u)
 #define MATAPALO_CONSUMER_OPTIONS \
 	{ .size = sizeof(struct matapalo_consumer_options) }
 
@@ -117,6 +120,12 @@ MATAPALO_API const char *
 matapalo_event_string(const struct matapalo_event *e, const char *pointer);
 MATAPALO_API const char *matapalo_event_json(const struct matapalo_event *e);
 MATAPALO_API const char *matapalo_event_data(const struct matapalo_event *e);
+
+/* The data of an event, whether it came with it or is fetched from the bus now;
+ * freed by the caller (free). */
+MATAPALO_API enum matapalo_code
+matapalo_data(struct matapalo_consumer *c, const struct matapalo_event *e,
+	      char **out, struct matapalo_error *err);
 
 #define MATAPALO_DELAY_GROUP (-1)	/* the group's backoff */
 MATAPALO_API enum matapalo_code

@@ -130,6 +130,7 @@ start_journal(struct run *r, struct error *err)
 static int
 start_bus(struct run *r, struct error *err)
 {
+	size_t most = r->settings->event_bytes;
 	struct bus_options o = { .urls = r->settings->bus,
 				 .tokens = r->settings->bus_tokens,
 				 .connections = r->settings->bus_connections,
@@ -137,6 +138,7 @@ start_bus(struct run *r, struct error *err)
 					    r->settings->bus_tls_key,
 					    r->settings->bus_tls_client_ca,
 					    NULL },
+				 .event_bytes = most ? most : BUS_EVENT_ANY,
 				 .source = &r->proxy.source };
 
 	r->proxy.source.source = r->settings->source;

@@ -22,17 +22,29 @@ extern const struct adapter_ops adapter_stdout;
 struct lines {
 	int fd;
 	bool is_file;		/* ours to close and to fsync */
+	size_t event_bytes;	/* larger ones go without their data */
 	bool torn;		/* the last byte written ended no line */
 	struct buf pending;
 };
 
 static const char *
-file_of(const struct adapter_config *c)
+setting_of(const struct adapter_config *c, const char *key)
 {
 	for (size_t i = 0; i < c->setting_count; i++)
-		if (strcmp(c->settings[i].key, "file") == 0)
+		if (strcmp(c->settings[i].key, key) == 0)
 			return c->settings[i].value;
 	return NULL;
+}
+
+static int
+check_data(const struct adapter_config *c, const struct adapter_setting *s,
+	   struct error *err)
+{
+	if (s->value && (strcmp(s->value, "inline") == 0 ||
+			 strcmp(s->value, "reference") == 0))
+		return 0;
+	return error_set(err, "adapter %s (stdout): \"data\" is \"inline\" "
+			 "or \"reference\"", c->name);
 }
 
 static int
@@ -41,9 +53,14 @@ stdout_check(const struct adapter_config *c, struct error *err)
 	for (size_t i = 0; i < c->setting_count; i++) {
 		const struct adapter_setting *s = &c->settings[i];
 
+		if (strcmp(s->key, "data") == 0) {
+			if (check_data(c, s, err) < 0)
+				return -1;
+			continue;
+		}
 		if (strcmp(s->key, "file") != 0)
 			return error_set(err, "adapter %s (stdout) has no "
-					 "setting \"%s\"; it knows: file",
+					 "setting \"%s\"; it knows: file, data",
 					 c->name, s->key);
 		if (!s->value || !*s->value)
 			return error_set(err, "adapter %s (stdout): \"file\" "
@@ -69,13 +86,17 @@ ends_in_mid_line(int fd)
 static void *
 stdout_open(const struct adapter_config *c, struct error *err)
 {
-	const char *file = file_of(c);
+	const char *file = setting_of(c, "file");
+	const char *data = setting_of(c, "data");
 	struct lines *l = calloc(1, sizeof(*l));
 
 	if (!l) {
 		error_set(err, "no memory");
 		return NULL;
 	}
+	l->event_bytes = data && strcmp(data, "reference") == 0
+				 ? BUS_EVENT_BYTES
+				 : BUS_EVENT_ANY;
 	l->fd = STDOUT_FILENO;
 	if (!file)
 		return l;
@@ -154,7 +175,7 @@ stdout_deliver(void *self, const struct bus_event *e, struct error *err)
 	struct json j;
 
 	json_init(&j, &l->pending);
-	bus_write_cloudevent(&j, &e->row);
+	bus_write_cloudevent_within(&j, &e->row, l->event_bytes);
 	buf_addc(&l->pending, '\n');
 	if (l->pending.failed) {
 		error_set(err, "no memory for a line");

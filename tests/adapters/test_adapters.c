@@ -337,9 +337,13 @@ static const struct {
 	{ "file", "", "adapter a (stdout): \"file\" is empty: name a file, or "
 	  "leave it out for the standard output" },
 	{ "File", "x", "adapter a (stdout) has no setting \"File\"; it knows: "
-	  "file" },
+	  "file, data" },
 	{ "colour", "red", "adapter a (stdout) has no setting \"colour\"; it "
-	  "knows: file" },
+	  "knows: file, data" },
+	{ "data", "inline", NULL },
+	{ "data", "reference", NULL },
+	{ "data", "ref", "adapter a (stdout): \"data\" is \"inline\" or "
+	  "\"reference\"" },
 };
 
 START_TEST(stdout_checks_its_settings)

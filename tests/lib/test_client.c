@@ -71,6 +71,60 @@ first(const struct matapalo_batch *b)
 	return matapalo_event_sequence(matapalo_batch_event(b, 0));
 }
 
+static char *
+text_of(size_t bytes)
+{
+	char *data = malloc(bytes + 1);
+
+	ck_assert_ptr_nonnull(data);
+	memset(data, 'x', bytes);
+	for (size_t i = 0; i < bytes; i += 100)
+		data[i] = (char)('a' + (int)(i / 100 % 26));
+	data[0] = data[bytes - 1] = '"';
+	data[bytes] = '\0';
+	return data;
+}
+
+/* Each of the sizes, whole or by its reference, is what was published. */
+START_TEST(large_data_is_fetched)
+{
+	static const size_t sizes[] = { 65000, 65100, 65150, 65200, 65536,
+					393215, 393216, 393217, 2500000 };
+	struct matapalo_consumer *c = consumer("g", NULL, 0, 0);
+	size_t n = sizeof(sizes) / sizeof(*sizes), whole = 0;
+	struct matapalo_batch *b;
+	char *sent, *got;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct matapalo_event *e;
+
+		sent = text_of(sizes[i]);
+		publish("a.b", NULL, sent);
+		b = fetch(c, 1);
+		e = matapalo_batch_event(b, 0);
+		ck_assert_uint_le(strlen(matapalo_event_json(e)), 65536);
+		ck_assert_int_eq(!matapalo_event_data(e),
+				 !!matapalo_event_attribute(e, "dataref"));
+		whole += matapalo_event_data(e) != NULL;
+		ck_assert_msg(!matapalo_data(c, e, &got, &err), "%s",
+			      err.text);
+		ck_assert(strcmp(got, sent) == 0);
+		free(got);
+		free(sent);
+		ck_assert(!matapalo_ack(c, matapalo_event_sequence(e)));
+		matapalo_batch_free(&b);
+	}
+	ck_assert_uint_ge(whole, 1);
+	ck_assert_uint_le(whole, 4);
+	publish("a.b", NULL, NULL);
+	b = fetch(c, 1);
+	ck_assert_int_eq(matapalo_data(c, matapalo_batch_event(b, 0), &got,
+				       &err), MATAPALO_USAGE);
+	matapalo_batch_free(&b);
+	matapalo_consumer_close(&c);
+}
+END_TEST
+
 START_TEST(an_event_goes_round)
 {
 	int64_t sequence = publish("a.b", NULL, "{\"x\":[1,2.5]}");
@@ -305,6 +359,7 @@ suite(void)
 
 	tcase_add_checked_fixture(t, live_setup, live_teardown);
 	tcase_add_test(t, an_event_goes_round);
+	tcase_add_test(t, large_data_is_fetched);
 	tcase_add_test(t, a_nak_comes_again);
 	tcase_add_test(t, leases_are_renewed);
 	tcase_add_test(t, many_are_published);
