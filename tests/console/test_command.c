@@ -34,11 +34,12 @@ static const struct usage usages[] = {
 	  "matapalo: command `statsu' is unknown: did you mean `status'?\n" },
 	{ { "matapalo", "check" },
 	  2,
-	  "matapalo: check: usage: matapalo check FILE\n" },
+	  "matapalo: check: name a rules file, or a settings file by "
+	  "--settings FILE\n" },
 	{ { "matapalo", "check", "a", "b" },
 	  2,
 	  "matapalo: check: `b' is not expected: usage: matapalo check "
-	  "FILE\n" },
+	  "FILE|--settings FILE\n" },
 	{ { "matapalo", "check", "--rules", "x", "f" },
 	  2,
 	  "matapalo: check: option --rules is unknown: see `matapalo help "
