@@ -14,7 +14,7 @@ main(void)
 		span_tests,  arena_tests,   buf_tests,	   error_tests,
 		clock_tests, counter_tests, digest_tests,  id_tests,
 		json_tests,  log_tests,	    message_tests, network_tests,
-		redact_tests, field_tests,
+		redact_tests, field_tests, prefer_tests, seal_tests,
 	};
 	Suite *suite = suite_create("base");
 	SRunner *runner;

@@ -27,6 +27,10 @@ class Strike:
         self.map = mmap.mmap(self.file.fileno(), size)
         self.environment = dict(os.environ, LD_PRELOAD=os.path.abspath(
             LIBRARY), STRIKE_FILE=path)
+        # A sanitizer wants to be loaded first: nothing will ever strike.
+        self.works = not lib.is_sanitized()
+        if not self.works:
+            del self.environment["LD_PRELOAD"]
 
     def _get(self, i):
         return struct.unpack_from("i", self.map, 4 * i)[0]
