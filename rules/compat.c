@@ -4,7 +4,6 @@
  * cannot be decided, is a finding: nothing passes in silence. */
 #include "rules/compat.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,11 +13,6 @@
 #include "rules/compat_internal.h"
 
 #define STEPS_MAX 20000
-#define FILE_MAX ((size_t)4 << 20)
-
-struct compat_schema {
-	json_t *tree;
-};
 
 struct compare {
 	const json_t *root;	/* of the schema that must take all */
@@ -69,6 +63,16 @@ below(struct compare *c, const struct compat_set *a, const json_t *b,
 	ok = covers(c, a, b);
 	c->at[len] = '\0';
 	return ok;
+}
+
+static bool
+below_item(struct compare *c, const struct compat_set *a, const json_t *b,
+	   const char *key, size_t i)
+{
+	char index[24];
+
+	snprintf(index, sizeof(index), "%zu", i);
+	return below(c, a, b, key, index);
 }
 
 static bool
@@ -282,9 +286,15 @@ cover_counts(struct compare *c, const struct compat_set *a, const json_t *b,
 	static const struct {
 		const char *min, *max;
 		unsigned of;
-	} keys[] = { { "minLength", "maxLength", COMPAT_STRING },
-		     { "minItems", "maxItems", COMPAT_ARRAY },
-		     { "minProperties", "maxProperties", COMPAT_OBJECT } };
+		const char *less, *more;
+	} keys[] = {
+		{ "minLength", "maxLength", COMPAT_STRING,
+		  "shorter strings", "longer strings" },
+		{ "minItems", "maxItems", COMPAT_ARRAY,
+		  "arrays of fewer elements", "arrays of more elements" },
+		{ "minProperties", "maxProperties", COMPAT_OBJECT,
+		  "objects of fewer members", "objects of more members" },
+	};
 	bool ok = true;
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
@@ -297,12 +307,12 @@ cover_counts(struct compare *c, const struct compat_set *a, const json_t *b,
 		if (keys[i].of == COMPAT_OBJECT && has < compat_required(a))
 			has = compat_required(a);
 		if (min && has < json_integer_value(min))
-			ok = found(c, a, "%s %lld refuses what is shorter",
-				   keys[i].min, json_integer_value(min));
+			ok = found(c, a, "%s %lld refuses %s", keys[i].min,
+				   json_integer_value(min), keys[i].less);
 		if (max && compat_least(a, keys[i].max) >
 				   json_integer_value(max))
-			ok = found(c, a, "%s %lld refuses what is longer",
-				   keys[i].max, json_integer_value(max));
+			ok = found(c, a, "%s %lld refuses %s", keys[i].max,
+				   json_integer_value(max), keys[i].more);
 	}
 	if ((mask & COMPAT_ARRAY) &&
 	    json_is_true(json_object_get(b, "uniqueItems")) &&
@@ -413,10 +423,11 @@ cover_array(struct compare *c, const struct compat_set *a, const json_t *b)
 		const json_t *is = i < json_array_size(first)
 					   ? json_array_get(first, i) : rest;
 
-		if (is && compat_least(a, "maxItems") > i)
-			ok &= below(c, &e, is,
-				    is == rest ? "items" : "prefixItems",
-				    NULL);
+		if (!is || compat_least(a, "maxItems") <= i)
+			continue;
+		ok &= i < json_array_size(first)
+			      ? below_item(c, &e, is, "prefixItems", i)
+			      : below(c, &e, is, "items", NULL);
 	}
 	return ok;
 }
@@ -435,7 +446,7 @@ cover_keywords(struct compare *c, const struct compat_set *a, const json_t *b,
 		ok = found(c, a, "only listed values are taken, and others "
 			   "were");
 	for (size_t i = 0; i < json_array_size(all); i++)
-		ok &= below(c, a, json_array_get(all, i), "allOf", NULL);
+		ok &= below_item(c, a, json_array_get(all, i), "allOf", i);
 	if (json_object_get(b, "$ref"))
 		ok &= covers(c, a, compat_resolve(c->root, json_string_value(
 					json_object_get(b, "$ref"))));
@@ -505,72 +516,4 @@ compat_find(const struct compat_schema *from, const struct compat_schema *to,
 	if (out->len == before)
 		(void)undecided(&c, &a, "no reason was found");
 	return c.found ? c.found : 1;
-}
-
-/* ---- files ---- */
-
-static int
-check(struct rules_load *l, json_t *tree)
-{
-	const struct rules_node node = { .value = tree };
-
-	return compat_check(l, &node, tree);
-}
-
-static json_t *
-parse(struct span text, struct error *err)
-{
-	struct rules_load l = { .text = { text.at, text.len }, .err = err };
-	struct rules_position where;
-	json_error_t bad;
-	json_t *tree;
-
-	if (rules_position_deepest(l.text, LOAD_DEPTH_MAX, &where) < 0) {
-		error_at(err, where.line, where.column, "nested too deeply");
-		return NULL;
-	}
-	tree = json_loadb(text.at, text.len,
-			  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &bad);
-	if (!tree)
-		error_at(err, bad.line > 0 ? bad.line : 1,
-			 bad.column > 0 ? bad.column : 1, "not JSON: %s",
-			 bad.text);
-	else if (check(&l, tree) < 0) {
-		json_decref(tree);
-		tree = NULL;
-	}
-	return tree;
-}
-
-struct compat_schema *
-compat_load_file(const char *path, struct error *err)
-{
-	CLEANUP(buf_fini) struct buf text = { 0 };
-	struct compat_schema *s = calloc(1, sizeof(*s));
-	FILE *f = fopen(path, "re");
-	char chunk[8192];
-	size_t n;
-
-	while (f && text.len <= FILE_MAX &&
-	       (n = fread(chunk, 1, sizeof(chunk), f)) > 0)
-		buf_add(&text, chunk, n);
-	if (!s || !f || ferror(f) || text.failed || text.len > FILE_MAX)
-		error_set(err, "cannot be read: %s", strerror(errno));
-	else
-		s->tree = parse((struct span){ buf_str(&text), text.len },
-				err);
-	if (f)
-		fclose(f);
-	if (s && !s->tree)
-		compat_free(&s);
-	return s;
-}
-
-void
-compat_free(struct compat_schema **s)
-{
-	if (*s)
-		json_decref((*s)->tree);
-	free(*s);
-	*s = NULL;
 }

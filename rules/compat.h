@@ -6,6 +6,7 @@
 #include "base/attr.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/span.h"
 
 struct compat_schema;
 
@@ -13,6 +14,11 @@ struct compat_schema;
  * column. One thread at a time. */
 MUST_CHECK struct compat_schema *compat_load_file(const char *path,
 						  struct error *err);
+MUST_CHECK struct compat_schema *compat_load_text(struct span text,
+						  struct error *err);
+/* compat_kind_of: what a file seems to be; unreadable ones are schemas. */
+enum compat_kind { COMPAT_SCHEMA, COMPAT_RULES };
+enum compat_kind compat_kind_of(const char *path);
 void compat_free(struct compat_schema **s);
 
 /* compat_find appends a line for each place where a value that `from` takes

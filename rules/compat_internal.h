@@ -8,6 +8,10 @@
 #include "rules/compat.h"
 #include "rules/load.h"
 
+struct compat_schema {
+	json_t *tree;
+};
+
 enum { COMPAT_NULL = 1, COMPAT_BOOL = 2, COMPAT_OBJECT = 4, COMPAT_ARRAY = 8,
        COMPAT_STRING = 16, COMPAT_INTEGER = 32, COMPAT_FRACTION = 64,
        COMPAT_ALL = 127 };

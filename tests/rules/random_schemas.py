@@ -16,7 +16,7 @@ except ImportError:
     sys.exit(77)
 
 MATAPALO = os.environ["MATAPALO"]
-PAIRS = int(os.environ.get("SCHEMA_PAIRS", "200"))
+PAIRS = int(os.environ.get("SCHEMA_PAIRS", "60"))
 SEED = int(os.environ.get("SCHEMA_SEED", "1"))
 TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"]
 ATOMS = [None, True, False, 0, 1, -1, 2, 3, 1.5, 2.0, "", "a", "ab", "abc"]

@@ -51,6 +51,16 @@ CASES = [
     (STRING, True, 1, 0),
     (False, STRING, 1, 0),
 ]
+# (old, new, what the finding has)
+WORDS = [
+    (OPEN, dict(OPEN, minProperties=2), "#: minProperties 2 refuses objects "
+     "of fewer members"),
+    (of(type="array"), of(type="array", maxItems=1), "arrays of more elem"),
+    (STRING, of(allOf=[STRING, of(minLength=2)]),
+     "#/allOf/1: minLength 2 refuses shorter strings"),
+    (of(type="array"), of(type="array", prefixItems=[True, STRING]),
+     "#/prefixItems/1: type: values"),
+]
 # (text of a schema, what the message has)
 UNUSABLE = [
     ('{"type": "strin"}', ":1:10:"),
@@ -85,6 +95,10 @@ def main():
                     wrong.append("%s %s -> %s: status %d\n%s%s" % (
                         mode, old, new, ran.returncode, ran.stdout,
                         ran.stderr))
+        for old, new, words in WORDS:
+            ran = run(folder, json.dumps(old), json.dumps(new))
+            if words not in ran.stdout:
+                wrong.append("%s -> %s: %s" % (old, new, ran.stdout))
         for text, words in UNUSABLE:
             ran = run(folder, text, "true")
             if ran.returncode != 2 or words not in ran.stderr:

@@ -584,6 +584,9 @@ def check_dead(case):
 
 def check_schemas(case):
     """What a scenario left in its journals is as the schemas say."""
+    if schemas.jsonschema is None:
+        print("note: python3-jsonschema is missing: no event was held "
+              "against its schema")
     journals = {os.path.join(p.data, "journal.db") for p in case.processes
                 if isinstance(p, Matapalo)}
     found, _ = schemas.check(j for j in journals if os.path.exists(j))
