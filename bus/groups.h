@@ -139,7 +139,9 @@ int groups_repeat(struct groups *g, const struct groups_who *who,
 			       const struct groups_delivery *d),
 		  void *arg);
 
-enum groups_verdict { GROUPS_ACK, GROUPS_NAK, GROUPS_TERM, GROUPS_TOUCH };
+/* RELEASE: not begun, so the delivery is no attempt. */
+enum groups_verdict { GROUPS_ACK, GROUPS_NAK, GROUPS_TERM, GROUPS_TOUCH,
+		      GROUPS_RELEASE };
 struct groups_answer {
 	enum groups_verdict verdict;
 	int64_t sequence;

@@ -143,7 +143,7 @@ entry_fail(struct groups *g, struct group *p, struct entry *e,
 	group_dirty(g, p, GROUP_FLUSH_MS);
 }
 
-/* A consumer that leaves in order has not tried. */
+/* Who leaves in order, or has not begun, has not tried. */
 void
 entry_hand_back(struct groups *g, struct group *p, struct entry *e)
 {
@@ -219,6 +219,9 @@ entry_answer(struct groups *g, struct group *p, struct entry *e,
 	case GROUPS_TOUCH:
 		e->due = g->now.mono_ms + p->settings.lease_ms;
 		return;
+	case GROUPS_RELEASE:
+		entry_hand_back(g, p, e);
+		return;
 	}
 }
 
@@ -227,7 +230,7 @@ static bool
 is_tight(const struct group *p, const struct entry *e,
 	 enum groups_verdict verdict)
 {
-	return verdict == GROUPS_NAK || e->key ||
+	return verdict == GROUPS_NAK || verdict == GROUPS_RELEASE || e->key ||
 	       p->in_flight >= p->settings.max_in_flight;
 }
 

@@ -204,6 +204,12 @@ op_touch(struct call *c, const struct cJSON *in)
 	return settle(c, in, GROUPS_TOUCH);
 }
 
+enum call_result
+op_release(struct call *c, const struct cJSON *in)
+{
+	return settle(c, in, GROUPS_RELEASE);
+}
+
 /* ---- fetch ---- */
 
 /* Events whose turn came in the log need no word on it. */

@@ -139,6 +139,10 @@ matapalo_term(struct matapalo_consumer *c, int64_t sequence,
 MATAPALO_API enum matapalo_code
 matapalo_touch(struct matapalo_consumer *c, int64_t sequence,
 	       struct matapalo_error *err);
+/* Not begun: it is given anew at once, and the attempt is not counted. */
+MATAPALO_API enum matapalo_code
+matapalo_release(struct matapalo_consumer *c, int64_t sequence,
+		 struct matapalo_error *err);
 MATAPALO_API enum matapalo_code
 matapalo_flush(struct matapalo_consumer *c, struct matapalo_error *err);
 MATAPALO_API size_t matapalo_pending(struct matapalo_consumer *c);

@@ -252,11 +252,11 @@ settle_now(struct matapalo_consumer *c, const char *op, int64_t sequence,
 	return link_call(&c->link, &j, 0, &answer, err);
 }
 
-enum matapalo_code
-matapalo_term(struct matapalo_consumer *c, int64_t sequence,
-	      const char *reason, struct matapalo_error *err)
+static enum matapalo_code
+part_with(struct matapalo_consumer *c, const char *op, int64_t sequence,
+	  const char *reason, struct matapalo_error *err)
 {
-	enum matapalo_code code = settle_now(c, "term", sequence, reason, err);
+	enum matapalo_code code = settle_now(c, op, sequence, reason, err);
 
 	if (code)
 		return code;
@@ -264,6 +264,20 @@ matapalo_term(struct matapalo_consumer *c, int64_t sequence,
 	held_remove(c, sequence);
 	pthread_mutex_unlock(&c->lock);
 	return MATAPALO_OK;
+}
+
+enum matapalo_code
+matapalo_term(struct matapalo_consumer *c, int64_t sequence,
+	      const char *reason, struct matapalo_error *err)
+{
+	return part_with(c, "term", sequence, reason, err);
+}
+
+enum matapalo_code
+matapalo_release(struct matapalo_consumer *c, int64_t sequence,
+		 struct matapalo_error *err)
+{
+	return part_with(c, "release", sequence, NULL, err);
 }
 
 enum matapalo_code

@@ -186,6 +186,29 @@ START_TEST(a_nak_comes_again)
 }
 END_TEST
 
+/* What was not begun is nobody's attempt. */
+START_TEST(a_release_is_no_attempt)
+{
+	struct matapalo_consumer *c = consumer("g", "me", 0, 0);
+	struct matapalo_consumer *other = consumer("g", "you", 0, 0);
+	struct matapalo_batch *b;
+
+	publish("a.b", NULL, NULL);
+	b = fetch(c, 1);
+	ck_assert_int_eq(matapalo_release(c, first(b), &err), MATAPALO_OK);
+	ck_assert_int_eq(matapalo_release(c, first(b), &err), MATAPALO_OK);
+	matapalo_batch_free(&b);
+	b = fetch(other, 1);
+	ck_assert_uint_eq(matapalo_event_attempt(matapalo_batch_event(b, 0)),
+			  1);
+	ck_assert_uint_eq(matapalo_event_flags(matapalo_batch_event(b, 0)),
+			  MATAPALO_REDELIVERED);
+	matapalo_batch_free(&b);
+	matapalo_consumer_close(&other);
+	matapalo_consumer_close(&c);
+}
+END_TEST
+
 static int64_t
 dead_letters(void)
 {
@@ -361,6 +384,7 @@ suite(void)
 	tcase_add_test(t, an_event_goes_round);
 	tcase_add_test(t, large_data_is_fetched);
 	tcase_add_test(t, a_nak_comes_again);
+	tcase_add_test(t, a_release_is_no_attempt);
 	tcase_add_test(t, leases_are_renewed);
 	tcase_add_test(t, many_are_published);
 	tcase_add_test(t, a_bus_that_restarts);

@@ -106,7 +106,7 @@ def thief(case, url, owner, boss):
     lib.wait_for(lambda: seen()["cursor"] > 0, "the consumer's own step")
     before = seen()
     mall = As(url, "mall-token-0123456789")
-    for op in "ack", "nak", "term", "touch":
+    for op in "ack", "nak", "term", "touch", "release":
         case.equal(mall.code(op, group="orders", consumer="owner",
                              sequences=numbers), "forbidden", op)
     case.equal(mall.code("fetch", group="orders", acks=numbers), "forbidden",
