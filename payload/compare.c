@@ -19,8 +19,7 @@ bool
 compare_is_ignored(const struct compare *c)
 {
 	for (size_t i = 0; i < c->how->ignore_count; i++)
-		if (payload_pointer_matches(c->how->ignore[i],
-					    buf_span(&c->path)))
+		if (payload_path_matches(c->how->ignore[i], &c->path))
 			return true;
 	return false;
 }
@@ -29,8 +28,8 @@ const struct payload_tolerance *
 compare_tolerance(const struct compare *c)
 {
 	for (size_t i = 0; i < c->how->tolerance_count; i++)
-		if (payload_pointer_matches(c->how->tolerance[i].pointer,
-					    buf_span(&c->path)))
+		if (payload_path_matches(c->how->tolerance[i].pointer,
+					 &c->path))
 			return &c->how->tolerance[i];
 	return NULL;
 }
@@ -41,7 +40,7 @@ report_text(struct compare *c, enum payload_difference_kind kind,
 {
 	c->count++;
 	if (!c->quiet && c->count <= c->max_reported)
-		c->fn(c->arg, buf_str(&c->path), kind, expected, actual);
+		c->fn(c->arg, buf_str(&c->path.text), kind, expected, actual);
 }
 
 void
@@ -62,13 +61,21 @@ compare_report(struct compare *c, enum payload_difference_kind kind,
 }
 
 static void
-report_length(struct compare *c, size_t expected, size_t actual)
+report_length(struct compare *c, const cJSON *expected, const cJSON *actual)
 {
-	char a[24], b[24];
+	char a[24] = "", b[24] = "";
 
-	snprintf(a, sizeof(a), "%zu", expected);
-	snprintf(b, sizeof(b), "%zu", actual);
+	if (!c->quiet) {
+		snprintf(a, sizeof(a), "%d", cJSON_GetArraySize(expected));
+		snprintf(b, sizeof(b), "%d", cJSON_GetArraySize(actual));
+	}
 	report_text(c, PAYLOAD_LENGTH, a, b);
+}
+
+bool
+compare_is_decided(const struct compare *c)
+{
+	return c->quiet && c->count > 0;
 }
 
 /* ---- objects ---- */
@@ -124,9 +131,7 @@ members_of(const cJSON *object)
 static void
 compare_member(struct compare *c, const cJSON *a, const cJSON *b)
 {
-	size_t len = c->path.len;
-
-	payload_pointer_push(&c->path, a ? a->string : b->string);
+	payload_path_push(&c->path, a ? a->string : b->string);
 	if (!compare_is_ignored(c)) {
 		if (a && b)
 			compare_values(c, a, b);
@@ -135,7 +140,7 @@ compare_member(struct compare *c, const cJSON *a, const cJSON *b)
 		else
 			compare_report(c, PAYLOAD_EXTRA, NULL, b);
 	}
-	c->path.len = len;
+	payload_path_pop(&c->path);
 }
 
 static void
@@ -144,9 +149,10 @@ compare_objects(struct compare *c, const cJSON *a, const cJSON *b)
 	struct members ma = members_of(a), mb = members_of(b);
 	size_t i = 0, j = 0;
 
+	c->work += ma.count + mb.count;
 	if (!ma.at || !mb.at)	/* without memory nothing may look equal */
 		compare_report(c, PAYLOAD_VALUE, NULL, NULL);
-	while (i < ma.count || j < mb.count) {
+	while ((i < ma.count || j < mb.count) && !compare_is_decided(c)) {
 		int order = i == ma.count   ? 1
 			    : j == mb.count ? -1
 					    : by_name(&ma.at[i], &mb.at[j]);
@@ -165,25 +171,23 @@ compare_objects(struct compare *c, const cJSON *a, const cJSON *b)
 void
 compare_lone(struct compare *c, size_t index, const cJSON *a, const cJSON *b)
 {
-	size_t len = c->path.len;
-
-	payload_pointer_push_index(&c->path, index);
+	payload_path_push_index(&c->path, index);
 	if (!compare_is_ignored(c))
 		compare_report(c, a ? PAYLOAD_MISSING : PAYLOAD_EXTRA, a, b);
-	c->path.len = len;
+	payload_path_pop(&c->path);
 }
 
 /* A longer array is one difference, unless all that is surplus is ignored. */
 static bool
 is_surplus_ignored(struct compare *c, const cJSON *rest, size_t index)
 {
-	size_t len = c->path.len;
 	bool ignored = true;
 
 	for (; rest && ignored; rest = rest->next, index++) {
-		payload_pointer_push_index(&c->path, index);
+		c->work++;
+		payload_path_push_index(&c->path, index);
 		ignored = compare_is_ignored(c);
-		c->path.len = len;
+		payload_path_pop(&c->path);
 	}
 	return ignored;
 }
@@ -192,21 +196,22 @@ static void
 compare_arrays(struct compare *c, const cJSON *a, const cJSON *b)
 {
 	const cJSON *i = a->child, *j = b->child;
-	size_t len = c->path.len, index = 0;
+	size_t index = 0;
 
-	for (; i && j; i = i->next, j = j->next, index++) {
-		payload_pointer_push_index(&c->path, index);
+	for (; i && j && !compare_is_decided(c);
+	     i = i->next, j = j->next, index++) {
+		payload_path_push_index(&c->path, index);
 		compare_values(c, i, j);
-		c->path.len = len;
+		payload_path_pop(&c->path);
 	}
 	if ((i || j) && !is_surplus_ignored(c, i ? i : j, index))
-		report_length(c, (size_t)cJSON_GetArraySize(a),
-			      (size_t)cJSON_GetArraySize(b));
+		report_length(c, a, b);
 }
 
 /* ---- any value ---- */
 
 #define TYPE_MASK 0xff
+#define STRING_BYTES_A_STEP 64
 
 static int
 type_of(const cJSON *p)
@@ -226,18 +231,29 @@ numbers_agree(const struct compare *c, const cJSON *a, const cJSON *b)
 }
 
 static bool
-scalars_agree(const struct compare *c, const cJSON *a, const cJSON *b)
+strings_agree(struct compare *c, const char *a, const char *b)
+{
+	if (c->quiet)
+		c->work += strlen(a) / STRING_BYTES_A_STEP;
+	return strcmp(a, b) == 0;
+}
+
+static bool
+scalars_agree(struct compare *c, const cJSON *a, const cJSON *b)
 {
 	if (cJSON_IsNumber(a))
 		return numbers_agree(c, a, b);
 	if (cJSON_IsString(a))
-		return strcmp(a->valuestring, b->valuestring) == 0;
+		return strings_agree(c, a->valuestring, b->valuestring);
 	return cJSON_IsNull(a) || cJSON_IsTrue(a) == cJSON_IsTrue(b);
 }
 
 void
 compare_values(struct compare *c, const cJSON *a, const cJSON *b)
 {
+	if (compare_is_decided(c))
+		return;
+	c->work++;
 	if (compare_is_ignored(c))
 		return;
 	if (type_of(a) != type_of(b))
@@ -260,12 +276,13 @@ payload_compare_json(const struct cJSON *expected, const struct cJSON *actual,
 		     void *arg)
 {
 	struct compare c = { .how = how, .max_reported = max_reported,
-			     .fn = fn, .arg = arg };
+			     .fn = fn, .arg = arg,
+			     .budget = COMPARE_BUDGET };
 
 	compare_values(&c, expected, actual);
-	if (c.path.failed && c.count == 0)
+	if (c.path.text.failed && c.count == 0)
 		c.count = 1;
-	buf_fini(&c.path);
+	buf_fini(&c.path.text);
 	return c.count;
 }
 

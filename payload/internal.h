@@ -23,12 +23,23 @@ bool payload_number_near(const cJSON *a, const cJSON *b, double by);
 /* Equal numbers have equal hashes. */
 uint64_t payload_number_hash(const cJSON *number);
 
-/* payload_pointer_push appends "/" and the escaped segment. */
-void payload_pointer_push(struct buf *pointer, const char *segment);
-void payload_pointer_push_index(struct buf *pointer, size_t index);
-/* payload_pointer_matches compares two pointers segment by segment; `*` in
- * the pattern matches any one segment. */
-bool payload_pointer_matches(const char *pattern, struct span pointer);
+/* Where a walk through a value is. It knows where each segment begins: names
+ * are a stranger's and may be long, and every value below such a one is
+ * compared with every pattern. */
+struct payload_path {
+	struct buf text;		/* escaped; `failed` is sticky */
+	size_t depth;
+	size_t starts[PAYLOAD_DEPTH_MAX + 8];	/* of each segment's "/" */
+};
+
+/* payload_path_push appends "/" and the escaped segment. */
+void payload_path_push(struct payload_path *path, const char *segment);
+void payload_path_push_index(struct payload_path *path, size_t index);
+void payload_path_pop(struct payload_path *path);
+/* payload_path_matches compares segment by segment, in a time that depends on
+ * the pattern alone; `*` in the pattern matches any one segment. */
+bool payload_path_matches(const char *pattern,
+			  const struct payload_path *path);
 
 uint64_t payload_hash_bytes(uint64_t seed, const void *data, size_t n);
 

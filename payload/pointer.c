@@ -2,6 +2,8 @@
 /* JSON pointers (RFC 6901): look up, build, match with wildcards. */
 #include "payload/internal.h"
 
+#include "base/invariant.h"
+
 /* Compares one escaped segment of a pointer with a plain name. */
 static bool
 segment_is(struct span segment, const char *name)
@@ -78,45 +80,65 @@ payload_at(const struct cJSON *p, const char *pointer)
 	return p;
 }
 
-void
-payload_pointer_push(struct buf *pointer, const char *segment)
+static void
+begin_segment(struct payload_path *path)
 {
-	buf_addc(pointer, '/');
+	INVARIANT(path->depth < ARRAY_SIZE(path->starts));
+	path->starts[path->depth++] = path->text.len;
+	buf_addc(&path->text, '/');
+}
+
+void
+payload_path_push(struct payload_path *path, const char *segment)
+{
+	begin_segment(path);
 	for (; *segment; segment++) {
 		if (*segment == '~')
-			buf_adds(pointer, "~0");
+			buf_adds(&path->text, "~0");
 		else if (*segment == '/')
-			buf_adds(pointer, "~1");
+			buf_adds(&path->text, "~1");
 		else
-			buf_addc(pointer, *segment);
+			buf_addc(&path->text, *segment);
 	}
 }
 
 void
-payload_pointer_push_index(struct buf *pointer, size_t index)
+payload_path_push_index(struct payload_path *path, size_t index)
 {
-	buf_addc(pointer, '/');
-	buf_add_u64(pointer, index);
+	begin_segment(path);
+	buf_add_u64(&path->text, index);
+}
+
+void
+payload_path_pop(struct payload_path *path)
+{
+	INVARIANT(path->depth > 0);
+	path->text.len = path->starts[--path->depth];
+}
+
+static struct span
+segment_of(const struct payload_path *path, size_t i)
+{
+	size_t from = path->starts[i] + 1;
+	size_t end = i + 1 < path->depth ? path->starts[i + 1]
+					 : path->text.len;
+
+	return (struct span){ path->text.data + from, end - from };
 }
 
 bool
-payload_pointer_matches(const char *pattern, struct span pointer)
+payload_path_matches(const char *pattern, const struct payload_path *path)
 {
-	const char *p = pointer.at, *end;
+	size_t i = 0;
 
-	if (pointer.len == 0)		/* the whole; at may be NULL */
-		return *pattern == '\0';
-	end = pointer.at + pointer.len;
-	while (*pattern == '/' && p < end) {
-		const char *from = ++p;
+	if (path->text.failed)
+		return false;
+	for (; *pattern == '/' && i < path->depth; i++) {
 		struct span want = cut_segment(&pattern);
 
-		while (p < end && *p != '/')
-			p++;
 		if (!span_is(want, "*") &&
-		    !span_equal(want, (struct span){ from,
-						     (size_t)(p - from) }))
+		    !span_equal(want, segment_of(path, i)))
 			return false;
 	}
-	return !*pattern && p == end;
+	return !*pattern && i == path->depth;
 }

@@ -8,7 +8,7 @@ struct redaction {
 	const char *const *pointers;
 	size_t count;
 	const struct digest_key *key;
-	struct buf path;
+	struct payload_path path;
 	struct buf value;
 	bool failed;
 };
@@ -17,7 +17,7 @@ static bool
 is_secret(const struct redaction *r)
 {
 	for (size_t i = 0; i < r->count; i++)
-		if (payload_pointer_matches(r->pointers[i], buf_span(&r->path)))
+		if (payload_path_matches(r->pointers[i], &r->path))
 			return true;
 	return false;
 }
@@ -60,7 +60,7 @@ replace(struct redaction *r, cJSON *p)
 static void
 walk(struct redaction *r, cJSON *p)
 {
-	size_t len = r->path.len, index = 0;
+	size_t index = 0;
 
 	if (is_secret(r)) {
 		replace(r, p);
@@ -68,11 +68,11 @@ walk(struct redaction *r, cJSON *p)
 	}
 	for (cJSON *i = p->child; i; i = i->next, index++) {
 		if (cJSON_IsObject(p))
-			payload_pointer_push(&r->path, i->string);
+			payload_path_push(&r->path, i->string);
 		else
-			payload_pointer_push_index(&r->path, index);
+			payload_path_push_index(&r->path, index);
 		walk(r, i);
-		r->path.len = len;
+		payload_path_pop(&r->path);
 	}
 }
 
@@ -87,11 +87,11 @@ payload_redact(struct span text, const char *const *pointers, size_t count,
 	if (!p)
 		return -1;
 	walk(&r, p);
-	r.failed |= r.path.failed;
+	r.failed |= r.path.text.failed;
 	if (!r.failed)
 		payload_write(p, out);
 	payload_free(&p);
-	buf_fini(&r.path);
+	buf_fini(&r.path.text);
 	buf_fini(&r.value);
 	return r.failed ? -1 : 0;
 }

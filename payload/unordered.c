@@ -3,17 +3,16 @@
  *
  * Equal elements have equal hashes (what is ignored or has a tolerance is
  * left out of the hash), so only elements of one hash are compared with each
- * other: n log n, but for sets of numbers with a tolerance, where a budget
- * holds. Pointers name the index on the expected side, or on the actual side
+ * other: n log n. Where many have one hash, because of a tolerance or because
+ * somebody wants it so, a budget holds for those that are not equal after
+ * all. Pointers name the index on the expected side, or on the actual side
  * for what is extra. */
 #include "payload/compare.h"
 
 #include <stdlib.h>
 
-#define COMPARE_BUDGET 1000000
-
 struct element {
-	const cJSON *value;
+	const cJSON *value, *key;	/* key: NULL, it has none */
 	size_t index;
 	uint64_t hash;
 	bool paired;
@@ -36,8 +35,8 @@ static const struct payload_unordered *
 unordered_here(const struct compare *c)
 {
 	for (size_t i = 0; i < c->how->unordered_count; i++)
-		if (payload_pointer_matches(c->how->unordered[i].pointer,
-					    buf_span(&c->path)))
+		if (payload_path_matches(c->how->unordered[i].pointer,
+					 &c->path))
 			return &c->how->unordered[i];
 	return NULL;
 }
@@ -47,11 +46,10 @@ unordered_here(const struct compare *c)
 static uint64_t
 hash_object(struct compare *c, const cJSON *p)
 {
-	size_t len = c->path.len;
 	uint64_t sum = 1;	/* a sum: members have no order */
 
 	for (const cJSON *m = p->child; m; m = m->next) {
-		payload_pointer_push(&c->path, m->string);
+		payload_path_push(&c->path, m->string);
 		if (!compare_is_ignored(c)) {
 			uint64_t h = hash_value(c, m);
 
@@ -59,7 +57,7 @@ hash_object(struct compare *c, const cJSON *p)
 					       strlen(m->string));
 			sum += h * (h | 1);
 		}
-		c->path.len = len;
+		payload_path_pop(&c->path);
 	}
 	return sum;
 }
@@ -69,17 +67,17 @@ hash_object(struct compare *c, const cJSON *p)
 static uint64_t
 hash_array(struct compare *c, const cJSON *p)
 {
-	size_t len = c->path.len, index = 0;
+	size_t index = 0;
 	uint64_t sum = 2;
 
 	for (const cJSON *i = p->child; i; i = i->next, index++) {
-		payload_pointer_push_index(&c->path, index);
+		payload_path_push_index(&c->path, index);
 		if (!compare_is_ignored(c)) {
 			uint64_t h = hash_value(c, i);
 
 			sum += h * (h | 1);
 		}
-		c->path.len = len;
+		payload_path_pop(&c->path);
 	}
 	return sum;
 }
@@ -87,6 +85,7 @@ hash_array(struct compare *c, const cJSON *p)
 static uint64_t
 hash_value(struct compare *c, const cJSON *p)
 {
+	c->work++;
 	if (cJSON_IsObject(p))
 		return hash_object(c, p);
 	if (cJSON_IsArray(p))
@@ -122,20 +121,19 @@ by_index(const void *a, const void *b)
 /* The hash of an element: of all of it, or of its key member. Patterns are
  * looked at as if it stood at index 0: a set has no other places. */
 static uint64_t
-element_hash(struct compare *c, const cJSON *value, const char *key)
+element_hash(struct compare *c, const struct element *e, const char *key)
 {
-	size_t len = c->path.len;
 	uint64_t hash = 0;
-	const cJSON *member;
 
-	payload_pointer_push_index(&c->path, 0);
+	payload_path_push_index(&c->path, 0);
 	if (!key) {
-		hash = hash_value(c, value);
-	} else if ((member = payload_member(value, key))) {
-		payload_pointer_push(&c->path, key);
-		hash = hash_value(c, member);
+		hash = hash_value(c, e->value);
+	} else if (e->key) {
+		payload_path_push(&c->path, key);
+		hash = hash_value(c, e->key);
+		payload_path_pop(&c->path);
 	}
-	c->path.len = len;
+	payload_path_pop(&c->path);
 	return hash;
 }
 
@@ -148,9 +146,12 @@ elements_of(struct compare *c, const cJSON *array, const char *key, size_t *n)
 	e = calloc((size_t)cJSON_GetArraySize(array) + 1, sizeof(*e));
 	if (!e)
 		return NULL;
-	for (const cJSON *i = array->child; i; i = i->next, (*n)++)
-		e[*n] = (struct element){ .value = i, .index = *n,
-					  .hash = element_hash(c, i, key) };
+	for (const cJSON *i = array->child; i; i = i->next, (*n)++) {
+		e[*n].value = i;
+		e[*n].key = key ? payload_member(i, key) : NULL;
+		e[*n].index = *n;
+		e[*n].hash = element_hash(c, &e[*n], key);
+	}
 	qsort(e, *n, sizeof(*e), by_hash);
 	return e;
 }
@@ -158,73 +159,80 @@ elements_of(struct compare *c, const cJSON *array, const char *key, size_t *n)
 static bool
 is_equal(struct compare *c, const cJSON *a, const cJSON *b)
 {
-	size_t len = c->path.len, count = c->count;
+	size_t count = c->count;
 	bool equal;
 
-	payload_pointer_push_index(&c->path, 0);
+	payload_path_push_index(&c->path, 0);
 	c->quiet++;
+	c->count = 0;
 	compare_values(c, a, b);
 	c->quiet--;
-	equal = c->count == count;
+	equal = c->count == 0;
 	c->count = count;
-	c->path.len = len;
+	payload_path_pop(&c->path);
 	return equal;
 }
 
 static bool
-keys_equal(struct compare *c, const char *key, const cJSON *a, const cJSON *b)
+agree(struct compare *c, const char *key, const struct element *a,
+      const struct element *b)
 {
-	const cJSON *ka = payload_member(a, key), *kb = payload_member(b, key);
+	if (!key)
+		return is_equal(c, a->value, b->value);
+	if (!a->key || !b->key)
+		return a->key == b->key;
+	return is_equal(c, a->key, b->key);
+}
 
-	if (!ka || !kb)
-		return ka == kb;
-	return is_equal(c, ka, kb);
+/* What was in vain is paid for; a pair is found once only. */
+static void
+pay(struct compare *c, size_t work)
+{
+	c->budget -= work < c->budget ? work : c->budget;
 }
 
 static void
 compare_pair(struct compare *c, const struct element *a,
 	     const struct element *b)
 {
-	size_t len = c->path.len;
-
-	payload_pointer_push_index(&c->path, a->index);
+	payload_path_push_index(&c->path, a->index);
 	compare_values(c, a->value, b->value);
-	c->path.len = len;
+	payload_path_pop(&c->path);
 }
 
 /* Pairs a with the first free element of its hash that agrees. */
-static bool
+static void
 find_partner(struct compare *c, const char *key, struct element *a,
-	     struct element *b, size_t n, size_t *budget)
+	     struct element *b, size_t n)
 {
 	for (size_t j = 0; j < n && b[j].hash == a->hash; j++) {
-		if (b[j].paired || *budget == 0)
+		size_t before = c->work;
+
+		if (c->budget == 0)
+			return;
+		if (b[j].paired || !agree(c, key, a, &b[j])) {
+			pay(c, 1 + c->work - before);
 			continue;
-		--*budget;
-		if (key ? !keys_equal(c, key, a->value, b[j].value)
-			: !is_equal(c, a->value, b[j].value))
-			continue;
+		}
 		a->paired = b[j].paired = true;
 		if (key)
 			compare_pair(c, a, &b[j]);
-		return true;
+		return;
 	}
-	return false;
 }
 
 static void
 pair_up(struct compare *c, const char *key, struct element *a, size_t na,
 	struct element *b, size_t nb)
 {
-	size_t budget = COMPARE_BUDGET, from = 0;
+	size_t from = 0;
 
 	for (size_t i = 0; i < na; i++) {
 		while (from < nb && (b[from].hash < a[i].hash ||
 				     (b[from].hash == a[i].hash &&
 				      b[from].paired)))
 			from++;
-		(void)find_partner(c, key, &a[i], b + from, nb - from,
-				   &budget);
+		find_partner(c, key, &a[i], b + from, nb - from);
 	}
 }
 
