@@ -515,6 +515,11 @@ all_found(const struct load *l, size_t position)
 		const struct load_batch *b = l->at[i];
 		bool told = b->done && b->told <= position;
 
+		if (b->lost) {
+			ck_assert_msg(!b->found || position < b->lost,
+				      "REVIVED: %lld", (long long)b->number);
+			continue;
+		}
 		if (told && b->status == JOURNAL_COMMITTED)
 			ck_assert_msg(b->found, "LOST: %lld, acknowledged at "
 				      "%zu, loss at %zu",
@@ -581,6 +586,23 @@ load_verify(struct load *l, const char *path, size_t position)
 	integrity(path);
 }
 
+/* A transaction of which only the end was overwritten may be there again
+ * after the next loss, until a start has made durable what it found. */
+static void
+batch_keep(struct load_batch *b, size_t position)
+{
+	if (!b->found) {
+		b->status = JOURNAL_FAILED;
+		b->lost = UNSETTLED;
+		return;
+	}
+	if (b->lost || b->status != JOURNAL_COMMITTED || b->told > position) {
+		b->status = JOURNAL_COMMITTED;
+		b->told = UNSETTLED;
+	}
+	b->lost = 0;
+}
+
 void
 load_keep_found(struct load *l, size_t position)
 {
@@ -589,14 +611,11 @@ load_keep_found(struct load *l, size_t position)
 	for (i = 0; i < l->count; i++) {
 		struct load_batch *b = l->at[i];
 
-		if (!b->found) {
+		if (!b->found && b->lost && b->lost <= position) {
 			free(b);
 			continue;
 		}
-		if (b->status != JOURNAL_COMMITTED || b->told > position) {
-			b->status = JOURNAL_COMMITTED;
-			b->told = UNSETTLED;
-		}
+		batch_keep(b, position);
 		l->at[kept++] = b;
 	}
 	l->count = kept;
@@ -607,7 +626,10 @@ load_settle(struct load *l, size_t position)
 {
 	size_t i;
 
-	for (i = 0; i < l->count; i++)
+	for (i = 0; i < l->count; i++) {
 		if (l->at[i]->told == UNSETTLED)
 			l->at[i]->told = position;
+		if (l->at[i]->lost == UNSETTLED)
+			l->at[i]->lost = position;
+	}
 }

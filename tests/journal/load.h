@@ -22,6 +22,7 @@ struct load_batch {
 	int done;
 	enum journal_status status;
 	size_t posted, told;	/* disk_position() */
+	size_t lost;		/* gone from this position on; 0: not lost */
 	unsigned seen;		/* by load_verify: entries that are there */
 	bool found;
 };
@@ -42,7 +43,8 @@ void load_step(struct load *l, struct journal *j);
  * was refused must not, unless nothing was committed after it; nothing else;
  * and the groups must be where the transactions that are there left them. */
 void load_verify(struct load *l, const char *path, size_t position);
-/* load_keep_found forgets what is not there. What is there without having
+/* load_keep_found takes what is not there as lost, from load_settle on for
+ * good, and forgets it one loss later. What is there without having
  * been acknowledged was read, and has to stay from load_settle on. */
 void load_keep_found(struct load *l, size_t position);
 void load_settle(struct load *l, size_t position);
