@@ -3,7 +3,8 @@
 named point: around each write and fsync of the log, inside a checkpoint, inside
 retention, inside a reload of the rules, and while the next process starts.
 Whatever was acknowledged under `strict` is in the journal, nothing is there
-twice, and every request event has exactly one end."""
+twice, every request event has exactly one end, and every exchange that its
+rule's `emit` asks for has exactly one domain event."""
 import json
 import os
 import random
@@ -29,6 +30,18 @@ SEED = int(os.environ.get("CRASH_SEED", random.randrange(1 << 30)))
 ACKS = 5000 if lib.is_sanitized() else 50000
 TERMINAL = "matapalo.exchange.v1"
 REQUEST = "matapalo.request.v1"
+
+
+PLACED = {"type": "shop.placed.v1", "when": {"status": "2xx"},
+          "subject": "{query.n}", "data": {"n": "{query.n}"}}
+SEEN = {"type": "shop.seen.v1", "when": {"status": "200"},
+        "subject": "{query.n}", "data": {"by": "{request.method}"}}
+NEVER = {"type": "shop.refused.v1", "when": {"status": "4xx"}, "data": {}}
+
+
+def domain_rule(name, method, emit):
+    return {"name": name, "match": {"method": method, "path": "/{rest...}"},
+            "emit": [emit, NEVER]}
 
 
 def free_port():
@@ -62,7 +75,8 @@ class Victim:
         self.case, self.strike, self.kills = case, strike.Strike(case), 0
         self.rules = case.rules({
             "version": 1, "targets": {"legacy": {"url": origin.url}},
-            "rules": []})
+            "rules": [domain_rule("placed", "POST", PLACED),
+                      domain_rule("seen", "GET", SEEN)]})
         self.data, self.port = case.path("data"), free_port()
         os.mkdir(self.data)
         self.log = case.path("acks")
@@ -151,6 +165,33 @@ def opened_and_closed(case, matapalo):
     return dict(rows)
 
 
+def domain_events(case, matapalo):
+    """What each recorded exchange had to emit is there once, right behind
+    it, and nothing else."""
+    due = matapalo.query(
+        "SELECT id, sequence, data ->> '$.request.method', "
+        "data ->> '$.request.target' FROM events WHERE type = ? AND "
+        "data ->> '$.response.status' = 200 AND "
+        "data ->> '$.answered_by' IS NULL", TERMINAL)
+    types = {"POST": PLACED["type"], "GET": SEEN["type"]}
+    due = sorted((cause, sequence + 1, types[method],
+                  target.rsplit("n=", 1)[1])
+                 for cause, sequence, method, target in due)
+    made = sorted(matapalo.query(
+        "SELECT causationid, sequence, type, subject FROM events "
+        "WHERE type LIKE 'shop.%'"))
+    missing, extra = set(due) - set(made), set(made) - set(due)
+    case.equal(sorted(missing)[:3], [], "%d exchanges without their domain "
+               "event" % len(missing))
+    case.equal(sorted(extra)[:3], [], "%d domain events that nobody made"
+               % len(extra))
+    case.equal(len(made), len(due), "domain events, none twice")
+    kinds = [sum(1 for e in made if e[2] == t) for t in types.values()]
+    case.check(min(kinds) > ACKS / 10, "domain events of both kinds: %s"
+               % kinds)
+    print("%d domain events of %d exchanges" % (len(made), len(due)))
+
+
 def verdict(case, matapalo, log, first, sent, kills):
     acks = read_acks(log)
     on_disk = answered_numbers(matapalo)
@@ -208,6 +249,7 @@ def scenario(case):
     case.check(acked >= ACKS, "%d acknowledged" % acked)
     case.equal(totals["crossed"], 0, "answers of somebody else")
     outcomes = opened_and_closed(case, matapalo)
+    domain_events(case, matapalo)
     rows = matapalo.query("PRAGMA integrity_check")
     case.equal(rows, [("ok",)], "integrity_check")
     print("outcomes %s; %d requests broken by kills"
