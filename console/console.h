@@ -51,6 +51,7 @@ struct console_settings {
 	unsigned commit_delay_ms;
 	unsigned retain_age_s, retain_size;	/* MiB; 0: for ever, any */
 	const char *retain_full;	/* keep or drop */
+	const char *trace;		/* off, sampled or unsampled */
 	const char *settings;		/* the settings file read, or NULL */
 };
 

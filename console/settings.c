@@ -110,6 +110,16 @@ check_retain_full(const char *text, struct error *err)
 	return error_set(err, "`%s' is neither keep nor drop", text);
 }
 
+static int
+check_trace(const char *text, struct error *err)
+{
+	if (!strcmp(text, "off") || !strcmp(text, "sampled") ||
+	    !strcmp(text, "unsampled"))
+		return 0;
+	return error_set(err, "`%s' is none of off, sampled and unsampled",
+			 text);
+}
+
 /* A token of RFC 9110 5.6.2. */
 static int
 check_field_name(const char *text, struct error *err)
@@ -155,6 +165,8 @@ check_text(enum settings_type type, const char *text, struct error *err)
 		return check_field_name(text, err);
 	case SETTINGS_RETAIN_FULL:
 		return check_retain_full(text, err);
+	case SETTINGS_TRACE:
+		return check_trace(text, err);
 	case SETTINGS_COUNT:
 	case SETTINGS_NUMBER:
 	case SETTINGS_DURATION:
@@ -191,6 +203,7 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 	case SETTINGS_TLS_CLIENTS:
 	case SETTINGS_FIELD_NAME:
 	case SETTINGS_RETAIN_FULL:
+	case SETTINGS_TRACE:
 		list[0] = texts[0];
 		return 0;
 	case SETTINGS_LISTEN_LIST:

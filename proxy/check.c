@@ -147,8 +147,7 @@ static const struct span end_to_end[] = {
 	SPAN_ROW("origin"), SPAN_ROW("pragma"),
 	SPAN_ROW("proxy-authenticate"), SPAN_ROW("proxy-authorization"),
 	SPAN_ROW("range"), SPAN_ROW("referer"), SPAN_ROW("sec-"),
-	SPAN_ROW("set-cookie"), SPAN_ROW("traceparent"),
-	SPAN_ROW("tracestate"), SPAN_ROW("transfer-encoding"),
+	SPAN_ROW("set-cookie"), SPAN_ROW("transfer-encoding"),
 	SPAN_ROW("user-agent"), SPAN_ROW("x-api-key"), SPAN_ROW("x-csrf-"),
 	SPAN_ROW("x-http-method-override"), SPAN_ROW("x-request-id"),
 };

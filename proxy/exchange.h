@@ -16,6 +16,7 @@
 #include "proxy/parse.h"
 #include "proxy/problem.h"
 #include "proxy/stats.h"
+#include "proxy/trace.h"
 #include "router/router.h"
 
 struct client;
@@ -78,6 +79,7 @@ struct exchange {
 	struct body upload;
 	struct capture upload_capture;
 	struct hop hop;
+	struct trace trace;
 	bool keep_alive, expects_continue;
 	bool secure;			/* the client's own hop has TLS */
 	bool upload_slow;		/* below the least rate */
@@ -139,6 +141,7 @@ struct exchange {
 
 	/* From here on nothing is zeroed for each exchange: heads when their
 	 * first byte is here. */
+	char traceparent[TRACE_PARENT_SIZE];	/* see trace */
 	struct parse request, response;
 	struct out to_upstream, to_client;
 	char first_block[EXCHANGE_ARENA_FIRST];

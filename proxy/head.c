@@ -215,7 +215,8 @@ static int
 add_request_fields(struct exchange *ex, bool own_host)
 {
 	struct forwarded told = forwarded_of(ex);
-	size_t size = 256 + forwarded_size(&told) + ex->view.host.len +
+	size_t size = 256 + TRACE_LINE_SIZE + forwarded_size(&told) +
+		      ex->view.host.len +
 		      (own_host ? upstream_host(ex).len : 0) +
 		      hop_request_size(ex) +
 		      ex->worker->proxy->tls_client_header.len +
@@ -234,6 +235,7 @@ add_request_fields(struct exchange *ex, bool own_host)
 	put_via(ex, &w);
 	put_forwarded(ex, &told, &w);
 	put_tls_peer(ex, &w);
+	trace_put(ex, &w);
 	/* New services get the id that joins their logs to the event; the
 	 * legacy's requests stay as they are. */
 	if (ex->target != ex->lease->rules->legacy) {
@@ -260,6 +262,9 @@ request_withholds(const struct exchange *ex, bool own_host)
 
 	if (own_host)
 		set |= FIELD_BIT(FIELD_HOST);
+	if (trace_is_ours(ex))
+		set |= FIELD_BIT(FIELD_TRACEPARENT) |
+		       FIELD_BIT(FIELD_TRACESTATE);
 	if (ex->hop.limited)
 		set |= FIELD_BIT(FIELD_MAX_FORWARDS);
 	/* HTTP/1.0 has no expectations, and without a body there is nothing
@@ -280,10 +285,12 @@ head_forward_request(struct exchange *ex)
 						      FIELD_HOST);
 	bool own_host = !host || !span_equal(host->value, ex->view.host);
 	bool as_is = line_goes_as_it_is(ex);
-	struct keep k = { request_withholds(ex, own_host), KEEP_REQUEST,
-			  ex->chain, ex->worker->proxy->tls_client_header };
+	struct keep k;
 	const char *end, *start;
 
+	trace_settle(ex);
+	k = (struct keep){ request_withholds(ex, own_host), KEEP_REQUEST,
+			   ex->chain, ex->worker->proxy->tls_client_header };
 	out_reset(&ex->to_upstream);
 	end = ex->request_head->data + ex->request_head_end - 2;
 	start = as_is ? ex->request.start.at : (f.count ? f.at[0].name.at :

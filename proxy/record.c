@@ -196,14 +196,16 @@ record_size(const struct exchange *ex)
 	       trailers_of(&ex->response, &ex->download).len + 1536;
 }
 
-static struct span
-trace_field(struct flat *flat, struct message_fields f, const char *name)
+static void
+copy_trace(struct bus_record *r, struct flat *flat, struct exchange *ex)
 {
-	const struct message_field *m = message_find(f, name);
+	char state[TRACE_STATE_MAX];
 
-	/* Longer than the standard allows: not a trace context. */
-	return m && m->value.len <= 512 ? flat_copy(flat, m->value) :
-					  (struct span){ "", 0 };
+	trace_settle(ex);
+	r->traceparent = flat_copy(flat, trace_parent(ex));
+	if (r->traceparent.len)
+		r->tracestate = flat_copy(
+			flat, (struct span){ state, trace_state(ex, state) });
 }
 
 static void
@@ -300,10 +302,7 @@ copy_both(struct record_box *box, struct flat *flat, struct exchange *ex)
 				sizeof(*table));
 	copy_request(r, flat, table, &ex->view);
 	copy_route(r, flat, ex);
-	r->traceparent = trace_field(flat, ex->view.fields, "traceparent");
-	if (r->traceparent.len)
-		r->tracestate = trace_field(flat, ex->view.fields,
-					    "tracestate");
+	copy_trace(r, flat, ex);
 	copy_certificate(r, flat, ex);
 	r->request_trailers = flat_copy(
 		flat, trailers_of(&ex->request, &ex->upload));

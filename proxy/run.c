@@ -99,6 +99,7 @@ start_tls(struct run *r, struct error *err)
 	const struct console_settings *s = r->settings;
 
 	r->proxy.tls_client_header = span_of(s->tls_client_header);
+	r->proxy.trace = trace_setting(s->trace);
 	if (!s->tls_certificate[0])
 		return 0;
 	r->proxy.tls = tls_server_new(s, err);

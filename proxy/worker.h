@@ -22,6 +22,7 @@
 #include "proxy/record.h"
 #include "proxy/shed.h"
 #include "proxy/timer.h"
+#include "proxy/trace.h"
 
 struct client;
 struct exchange;
@@ -41,6 +42,7 @@ struct proxy {
 	struct stats *stats;
 	struct tls_server *tls;		/* NULL: no listener speaks TLS */
 	struct span tls_client_header;	/* empty: nobody is told */
+	enum trace_start trace;		/* of requests without one */
 	unsigned client_head_ms, client_idle_ms;
 	struct forwarded_trust trust;
 	struct shed shed;

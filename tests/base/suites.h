@@ -21,5 +21,6 @@ TCase *prefer_tests(void);
 TCase *redact_tests(void);
 TCase *seal_tests(void);
 TCase *span_tests(void);
+TCase *trace_tests(void);
 
 #endif
