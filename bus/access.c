@@ -18,6 +18,7 @@
 #define PATTERNS_SIZE 513
 #define TOKEN_LEAST 16
 #define TOKEN_MOST 512
+#define MARK '='
 #define HASH_PREFIX "blake2b-256:"
 #define ALL_RIGHTS                                                            \
 	(ACCESS_CONSUME | ACCESS_PUBLISH | ACCESS_READ | ACCESS_ADMIN)
@@ -31,6 +32,7 @@ struct row {
 
 struct access {
 	size_t count;
+	bool has_marks;
 	struct row rows[ROWS_MAX];
 };
 
@@ -76,28 +78,93 @@ fits(struct span pattern, const char *text)
 	return at == pattern.len;
 }
 
+/* Takes the mark of a pattern away: such groups are nobody else's. */
+static bool
+take_mark(struct span *pattern)
+{
+	if (pattern->len == 0 || *pattern->at != MARK)
+		return false;
+	pattern->at++;
+	pattern->len--;
+	return true;
+}
+
 static bool
 is_bound_to(const struct row *r, const char *group)
 {
 	struct span list = span_of(r->groups), pattern;
 
-	while (span_next_token(&list, &pattern))
+	while (span_next_token(&list, &pattern)) {
+		(void)take_mark(&pattern);
 		if (*group ? fits(pattern, group)
 			   : pattern.len == 1 && *pattern.at == '*')
+			return true;
+	}
+	return false;
+}
+
+static bool
+has_marked(const struct row *r, const char *group)
+{
+	struct span list = span_of(r->groups), pattern;
+
+	while (span_next_token(&list, &pattern))
+		if (take_mark(&pattern) && fits(pattern, group))
+			return true;
+	return false;
+}
+
+static bool
+has_mark(const struct row *r, struct span mark)
+{
+	struct span list = span_of(r->groups), pattern;
+
+	while (span_next_token(&list, &pattern))
+		if (take_mark(&pattern) && pattern.len == mark.len &&
+		    memcmp(pattern.at, mark.at, mark.len) == 0)
+			return true;
+	return false;
+}
+
+static bool
+has_marks_of(const struct row *r, const struct row *other)
+{
+	struct span list = span_of(other->groups), pattern;
+
+	while (span_next_token(&list, &pattern))
+		if (take_mark(&pattern) && !has_mark(r, pattern))
+			return false;
+	return true;
+}
+
+/* Who names no group asks for all of them, the marked ones too. */
+static bool
+is_others(const struct access *a, const struct row *r, const char *group)
+{
+	if (!a->has_marks || (*group && has_marked(r, group)))
+		return false;
+	for (size_t i = 0; i < a->count; i++)
+		if (*group ? has_marked(&a->rows[i], group)
+			   : !has_marks_of(r, &a->rows[i]))
 			return true;
 	return false;
 }
 
 static enum access_verdict
-judge(const struct row *r, const struct access_question *q)
+judge(const struct access *a, const struct row *r,
+      const struct access_question *q)
 {
 	const char *group = q->scope == ACCESS_GROUP ? q->group : "";
 
 	if ((r->rights & (unsigned)q->right) != (unsigned)q->right)
 		return ACCESS_RIGHT;
-	if (q->scope == ACCESS_NONE || is_bound_to(r, group))
+	if (q->scope == ACCESS_NONE)
 		return ACCESS_GRANTED;
-	return ACCESS_BOUND;
+	if (!is_bound_to(r, group))
+		return ACCESS_BOUND;
+	return q->scope == ACCESS_GROUP && is_others(a, r, group)
+		       ? ACCESS_OTHERS
+		       : ACCESS_GRANTED;
 }
 
 /* All rows are compared, whole: how long it takes tells nothing. */
@@ -112,7 +179,7 @@ access_ask(const struct access *a, const struct access_question *q)
 		if (digest_same(span_of(a->rows[i].digest),
 				span_of(q->digest)))
 			found = &a->rows[i];
-	return found ? judge(found, q) : ACCESS_WRONG;
+	return found ? judge(a, found, q) : ACCESS_WRONG;
 }
 
 /* ---- the text ---- */
@@ -213,6 +280,23 @@ copy_word(struct span word, char *out, size_t size, const char *what,
 }
 
 static int
+check_marks(struct row *r, bool *has_marks, struct error *err)
+{
+	struct span list = span_of(r->groups), pattern;
+
+	while (span_next_token(&list, &pattern)) {
+		if (!take_mark(&pattern))
+			continue;
+		*has_marks = true;
+		if (pattern.len == 0)
+			return error_set(err, "token %s: behind = stands the "
+					 "group that is nobody else's",
+					 r->name);
+	}
+	return 0;
+}
+
+static int
 check_row(const struct access *a, const struct row *r, struct error *err)
 {
 	if ((r->rights & (ACCESS_CONSUME | ACCESS_ADMIN)) && !r->groups[0])
@@ -247,6 +331,7 @@ parse_row(struct access *a, struct span line, struct error *err)
 	    copy_word(groups, r.groups, sizeof(r.groups), "the list of groups",
 		      err) < 0 ||
 	    parse_token(token, &r, err) < 0 || parse_rights(may, &r, err) < 0 ||
+	    check_marks(&r, &a->has_marks, err) < 0 ||
 	    check_row(a, &r, err) < 0)
 		return -1;
 	a->rows[a->count++] = r;

@@ -31,7 +31,8 @@ enum access_verdict {
 	ACCESS_MISSING,		/* no token */
 	ACCESS_WRONG,		/* a token that nobody has */
 	ACCESS_RIGHT,		/* it may not do this */
-	ACCESS_BOUND		/* it may, but not with this group */
+	ACCESS_BOUND,		/* it may, but not with this group */
+	ACCESS_OTHERS		/* the group is other tokens' alone */
 };
 
 /* The digest stands for the token, which is not kept. */
@@ -45,8 +46,9 @@ struct access_question {
 
 struct access;
 
-/* access_load reads a file of rows "NAME TOKEN RIGHTS [GROUPS]"; NULL with
- * err, which has a line when the text is at fault. Refuses a file that others
+/* access_load reads a file of rows "NAME TOKEN RIGHTS [GROUPS]"; a
+ * group marked with = is open to rows with that mark only. NULL with err,
+ * which has a line when the text is at fault. Refuses a file that others
  * may read. Blocks. */
 MUST_CHECK struct access *access_load(const char *path, struct error *err);
 /* access_parse is access_load of a text. */

@@ -49,6 +49,17 @@ refuse_group(struct call *c)
 			   "token is bound to some of them");
 }
 
+static void
+refuse_others(struct call *c)
+{
+	if (c->question.group[0])
+		call_error(c, "forbidden", "group \"%s\" is other tokens' "
+			   "alone", c->question.group);
+	else
+		call_error(c, "forbidden", "this is about all groups, and some "
+			   "are other tokens' alone: name one as \"group\"");
+}
+
 void
 call_refuse(struct call *c, enum access_verdict verdict)
 {
@@ -74,6 +85,10 @@ call_refuse(struct call *c, enum access_verdict verdict)
 	case ACCESS_BOUND:
 		counter_inc(COUNTER_BUS_REFUSED_GROUP);
 		refuse_group(c);
+		return;
+	case ACCESS_OTHERS:
+		counter_inc(COUNTER_BUS_REFUSED_GROUP);
+		refuse_others(c);
 		return;
 	}
 }

@@ -38,6 +38,8 @@ static const struct {
 	{ "a 0123456789abcdef admin\n", 1, "with which groups" },
 	{ "a 0123456789abcdef consume,write *\n", 1, "`write' is none" },
 	{ "a blake2b-256:9F86 all *\n", 1, "64 hexadecimal" },
+	{ "a 0123456789abcdef all =\n", 1, "behind = stands" },
+	{ "a 0123456789abcdef all b,=,c\n", 1, "behind = stands" },
 	{ "a 0123456789abcdef all *\na 0123456789abcdeg all *\n", 2, "twice" },
 	{ "a 0123456789abcdef all *\nb 0123456789abcdef all *\n", 2, "same" },
 };
@@ -113,6 +115,62 @@ START_TEST(groups_are_bound)
 	ck_assert_int_eq(access_ask(a, &q), ACCESS_WRONG);
 	q.has_token = false;
 	ck_assert_int_eq(access_ask(a, &q), ACCESS_MISSING);
+	access_free(&a);
+}
+END_TEST
+
+static const char marked[] =
+	"vault 0123456789-vault all    =vault\n"
+	"next- 0123456789-next- all    =vault\n"
+	"area- 0123456789-area- all    =area-*,shop,=x\n"
+	"boss- 0123456789-boss- all    *,=vault,=area-*,=x\n"
+	"some- 0123456789-some- all    *,=vault\n"
+	"all-- 0123456789-all-- all    *\n";
+
+static const struct {
+	const char *token, *group;
+	enum access_verdict verdict;
+} marks[] = {
+	{ "vault", "vault", ACCESS_GRANTED },
+	{ "vault", "area-1", ACCESS_BOUND },
+	{ "next-", "vault", ACCESS_GRANTED },
+	{ "area-", "vault", ACCESS_BOUND },
+	{ "area-", "area-1", ACCESS_GRANTED },
+	{ "area-", "shop", ACCESS_GRANTED },
+	{ "area-", "x", ACCESS_GRANTED },
+	{ "boss-", "vault", ACCESS_GRANTED },
+	{ "boss-", "area-2", ACCESS_GRANTED },
+	{ "boss-", "shop", ACCESS_GRANTED },
+	{ "boss-", "", ACCESS_GRANTED },
+	{ "some-", "vault", ACCESS_GRANTED },
+	{ "some-", "area-2", ACCESS_OTHERS },
+	{ "some-", "", ACCESS_OTHERS },
+	{ "all--", "vault", ACCESS_OTHERS },
+	{ "all--", "area-", ACCESS_OTHERS },
+	{ "all--", "x", ACCESS_OTHERS },
+	{ "all--", "", ACCESS_OTHERS },
+	{ "all--", "vault2", ACCESS_GRANTED },
+	{ "all--", "=vault", ACCESS_GRANTED },
+	{ "all--", "shop", ACCESS_GRANTED },
+};
+
+START_TEST(marked_groups_are_nobody_elses)
+{
+	struct access_question q = { .has_token = true,
+				     .right = ACCESS_CONSUME,
+				     .scope = ACCESS_GROUP };
+	struct error err = { 0 };
+	struct access *a = access_parse(span_of(marked), &err);
+	char token[32];
+
+	ck_assert_msg(a != NULL, "%s", err.text);
+	snprintf(token, sizeof(token), "0123456789-%s", marks[_i].token);
+	access_digest(span_of(token), q.digest);
+	snprintf(q.group, sizeof(q.group), "%s", marks[_i].group);
+	ck_assert_msg(access_ask(a, &q) == marks[_i].verdict, "%s of %s",
+		      marks[_i].token, marks[_i].group);
+	q.scope = ACCESS_NONE;
+	ck_assert_int_eq(access_ask(a, &q), ACCESS_GRANTED);
 	access_free(&a);
 }
 END_TEST
@@ -194,6 +252,10 @@ static const char all_tokens[] =
 	"no-publish      the-token-no-publish     consume,read,admin *\n"
 	"no-read         the-token-no-read        consume,publish,admin *\n"
 	"no-admin        the-token-no-admin       consume,publish,read *\n"
+	"all             the-token-all-of-it      all     *\n";
+static const char marked_tokens[] =
+	"owner           the-token-consume-orders consume =orders\n"
+	"other           the-token-of-another     all     other,o*,order*\n"
 	"all             the-token-all-of-it      all     *\n";
 
 static const struct op {
@@ -339,6 +401,35 @@ START_TEST(every_operation_needs_its_right)
 }
 END_TEST
 
+START_TEST(a_marked_group_is_out_of_reach)
+{
+	static const char *const strangers[] = { "the-token-of-another",
+						 "the-token-all-of-it" };
+	struct bus_client *owner, *c = connect_to(live_ipc);
+	struct error err = { 0 };
+	int64_t before, refused = 0;
+
+	write_tokens(marked_tokens, 0600);
+	ck_assert_int_eq(bus_reload_tokens(live_bus, &err), 0);
+	owner = owner_of_orders();
+	before = counter_get(COUNTER_BUS_REFUSED_GROUP);
+	for (size_t i = 0; i < ARRAY_SIZE(ops); i++) {
+		if (ops[i].scope != ACCESS_GROUP)
+			continue;
+		for (size_t j = 0; j < ARRAY_SIZE(strangers); j++)
+			expect(c, &ops[i], strangers[j], "orders",
+			       "forbidden");
+		expect(c, &ops[i], "the-token-all-of-it", NULL, "forbidden");
+		expect(c, &ops[i], "the-token-all-of-it", "others", "");
+		refused += 3;
+	}
+	ck_assert_int_eq(counter_get(COUNTER_BUS_REFUSED_GROUP) - before,
+			 refused);
+	bus_client_close(&c);
+	is_untouched(owner);
+}
+END_TEST
+
 START_TEST(every_operation_is_open_to_its_token)
 {
 	struct bus_client *c = connect_to(live_ipc);
@@ -460,6 +551,8 @@ suite(void)
 
 	tcase_add_loop_test(f, rows_are_judged, 0, ARRAY_SIZE(files));
 	tcase_add_loop_test(f, groups_are_bound, 0, ARRAY_SIZE(bindings));
+	tcase_add_loop_test(f, marked_groups_are_nobody_elses, 0,
+			    ARRAY_SIZE(marks));
 	tcase_add_test(f, a_hash_stands_for_its_token);
 	tcase_add_test(f, a_file_that_others_may_read_is_refused);
 	suite_add_tcase(s, f);
@@ -467,6 +560,7 @@ suite(void)
 	tcase_set_timeout(o, 60);
 	tcase_add_test(o, every_operation_needs_its_right);
 	tcase_add_test(o, every_operation_is_open_to_its_token);
+	tcase_add_test(o, a_marked_group_is_out_of_reach);
 	tcase_add_test(o, no_operation_takes_a_wrong_token);
 	tcase_add_test(o, a_token_that_is_taken_away_ends_its_long_polls);
 	suite_add_tcase(s, o);

@@ -12,7 +12,9 @@ import nng
 ROWS = """
 shop  shop-token-0123456789  consume,publish  orders
 mall  mall-token-0123456789  consume          mallory-*
-boss  boss-token-0123456789  all              *
+boss  boss-token-0123456789  all              *,=vault
+vault vault-token-012345678  consume          =vault
+chief chief-token-012345678  all              *
 """
 HELLO = b"\0SP\0\0\x30\0\0"    # of a REQ socket
 CONNECTIONS = 20
@@ -134,6 +136,29 @@ def thief(case, url, owner, boss):
                           sequences=numbers)["stale"], 2, "a replay of them")
 
 
+def own_group(case, url):
+    """A marked group: not even who may do everything reaches it."""
+    vault = As(url, "vault-token-012345678")
+    chief = As(url, "chief-token-012345678")
+    held = vault.call("fetch", group="vault", consumer="owner", max=2)
+    numbers = [e["sequence"] for e in held["events"]]
+    for op in ("fetch", "ack", "nak", "term", "touch", "group_set",
+               "group_seek", "group_reset", "group_pause", "group_delete",
+               "dlq_list", "replay", "groups"):
+        case.equal(chief.code(op, group="vault", consumer="owner", force=True,
+                              sequences=numbers, to="newest", from_="oldest"),
+                   "forbidden", op)
+    case.equal(chief.code("groups"), "forbidden", "all groups")
+    case.equal(chief.code("groups", group="orders"), "ok", "any other group")
+    boss = As(url, "boss-token-0123456789")
+    before = boss.call("groups", group="vault")["groups"][0]
+    case.equal([before[n] for n in ("cursor", "in_flight", "dead")],
+               [0, len(numbers), 0], "the group's place")
+    case.equal(vault.call("ack", group="vault", consumer="owner",
+                          sequences=numbers)["settled"], len(numbers),
+               "the owner's acks")
+
+
 def other_protocols(case, port):
     """Nothing is answered, the connection is closed or stays mute."""
     for data in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\0" * 64,
@@ -186,6 +211,7 @@ def scenario(case):
     case.equal(As(url, "shop-token-012345678").code("hello"), "unauthorized",
                "a wrong token")
 
+    own_group(case, url)
     other_protocols(case, port)
     flood(case, port)
     many = [raw(port, HELLO) for _ in range(3 * CONNECTIONS)]
