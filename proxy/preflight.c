@@ -2,6 +2,7 @@
 /* Certificates, keys and lists are loaded as a start would load them. */
 #include "proxy/preflight.h"
 
+#include "proxy/bus_tls.h"
 #include "proxy/tls_certificates.h"
 #include "proxy/tls_client.h"
 
@@ -24,6 +25,8 @@ preflight_settings(const struct console_settings *s, struct buf *warnings,
 	struct tls_tickets *tickets;
 	int failed;
 
+	if (bus_tls_check(s, err))
+		return -1;
 	if (!s->tls_certificate[0])
 		return 0;
 	tickets = tls_tickets_new();

@@ -12,6 +12,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "outbound/outbound.h"
+#include "proxy/bus_tls.h"
 #include "proxy/run.h"
 #include "proxy/tls_client.h"
 
@@ -383,7 +384,8 @@ reload_bus_tls(struct run *r)
 {
 	struct error err = { 0 };
 
-	if (bus_reload_tls(r->proxy.bus, &err) < 0)
+	if (bus_tls_check(r->settings, &err) ||
+	    bus_reload_tls(r->proxy.bus, &err) < 0)
 		log_error("bus.tls-failed", "%s; the old certificate stays in "
 			  "force", err.text);
 }

@@ -17,6 +17,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "console/file.h"
+#include "proxy/bus_tls.h"
 #include "proxy/limits.h"
 #include "proxy/notify.h"
 #include "proxy/stats.h"
@@ -142,6 +143,8 @@ start_bus(struct run *r, struct error *err)
 				 .event_bytes = most ? most : BUS_EVENT_ANY,
 				 .source = &r->proxy.source };
 
+	if (bus_tls_check(r->settings, err))
+		return -1;
 	r->proxy.source.source = r->settings->source;
 	r->proxy.source.key = &r->key;
 	r->proxy.bus = bus_open(r->proxy.journal, &o, err);

@@ -31,8 +31,23 @@ def starts(case, certs):
     refuses_to_start(case, "--bus-tls-certificate FILE", *bus)
     refuses_to_start(case, "nowhere.pem", *bus, "--bus-tls-certificate",
                      case.path("nowhere.pem"))
-    refuses_to_start(case, "no certificate and its key", *bus,
+    refuses_to_start(case, "no private key", *bus,
                      "--bus-tls-certificate", certs.pem("bus"))
+    other = ("--bus-tls-certificate", certs.pem("bus"),
+             "--bus-tls-key", certs.keyfile("bus2"))
+    refuses_to_start(case, "is not that of the first certificate in " +
+                     certs.pem("bus"), *bus, *other)
+    refuses_to_start(case, "no certificate in it", *bus, *other[:3],
+                     certs.keyfile("bus"), "--bus-tls-client-ca",
+                     certs.keyfile("bus"))
+    for key, status in ("bus", 0), ("bus2", 2):
+        write(case.path("matapalo.conf"), "legacy = http://127.0.0.1:9\n"
+              "bus = tls+tcp://127.0.0.1:0\nbus_tls_certificate = %s\n"
+              "bus_tls_key = %s\n" % (certs.pem("bus"), certs.keyfile(key)))
+        done = lib.command("check", "--settings", case.path("matapalo.conf"))
+        case.equal(done.returncode, status, done.stdout + done.stderr)
+        case.equal("is not that of" in done.stdout + done.stderr, status == 2,
+                   done.stdout + done.stderr)
     refuses_to_start(case, "--bus-tokens", "--bus", "tls+tcp://0.0.0.0:0",
                      "--bus-tls-certificate", certs.pem("bus"))
 
@@ -74,6 +89,9 @@ def reload(case, client, server):
     shutil.copy(certs.pem("ca"), server + ".key")     # no key at all
     matapalo.signal(lib.signal.SIGHUP)
     lib.wait_for(lambda: "bus.tls-failed" in matapalo.err(), "a complaint")
+    shutil.copy(certs.keyfile("bus2"), server + ".key")    # another's
+    matapalo.signal(lib.signal.SIGHUP)
+    lib.wait_for(lambda: "is not that of" in matapalo.err(), "another one")
     case.equal(client.groups().returncode, 0, "the old certificate")
     shutil.copy(certs.pem("bus2"), server + ".pem")
     shutil.copy(certs.keyfile("bus2"), server + ".key")

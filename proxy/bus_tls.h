@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The files of the bus's TLS, before nng takes them: it would use a key that
+ * is another certificate's, and refuse every client. */
+#ifndef PROXY_BUS_TLS_H
+#define PROXY_BUS_TLS_H
+
+#include "base/attr.h"
+#include "base/error.h"
+#include "console/console.h"
+
+/* bus_tls_check: can the files be read, and is the key the certificate's?
+ * 0 also without a certificate. Main thread; blocks. */
+MUST_CHECK int bus_tls_check(const struct console_settings *s,
+			     struct error *err);
+
+#endif
