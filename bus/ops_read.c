@@ -33,7 +33,8 @@ read_rows(struct call *c)
 		.shadow_only = f->shadow_only };
 	int n;
 
-	if (c->after >= journal_last_sequence(s->bus->journal))
+	if (c->max == 0 ||
+	    c->after >= journal_last_sequence(s->bus->journal))
 		return 0;
 	pthread_mutex_lock(&s->read_lock);
 	do {

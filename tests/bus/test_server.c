@@ -100,6 +100,20 @@ has_consumer(void *arg)
 	return ask_number(c, "{\"op\":\"groups\"}", "/groups/0/consumers") > 0;
 }
 
+START_TEST(a_read_of_nothing_ends)
+{
+	struct bus_client *c = connect_to(live_ipc);
+	struct cJSON *p;
+
+	say(c, "{\"op\":\"publish\",\"type\":\"t.v1\"}");
+	p = must(c, "{\"op\":\"read\",\"max\":0,\"wait_ms\":10}");
+	ck_assert_uint_eq(count(p, "/events"), 0);
+	ck_assert_int_eq(number(p, "/next"), 0);
+	payload_free(&p);
+	bus_client_close(&c);
+}
+END_TEST
+
 START_TEST(long_poll_wakes_on_publish)
 {
 	struct polling l = { .request = "{\"op\":\"fetch\",\"group\":\"g\","
@@ -448,6 +462,7 @@ suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, hello_on_ipc_and_tcp);
 	tcase_add_test(t, publish_fetch_ack);
+	tcase_add_test(t, a_read_of_nothing_ends);
 	tcase_add_test(t, long_poll_wakes_on_publish);
 	tcase_add_test(t, long_poll_ends);
 	tcase_add_test(t, closing_answers_long_polls);
