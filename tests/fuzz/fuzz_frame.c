@@ -16,9 +16,12 @@
 #include "payload/payload.h"
 #include "tests/fuzz/fuzz.h"
 
-#define INPUTS_A_JOURNAL 20000
+#ifndef INPUTS_A_JOURNAL
+#define INPUTS_A_JOURNAL 20000u
+#endif
 #define LINES_MAX 12
 #define TOKEN "the-token-of-the-fuzzer"
+#define OWN_GROUP "g-own"
 
 static const struct digest_key key = { { 1 } };
 static const struct bus_source source = { "//fuzz", &key };
@@ -32,6 +35,7 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t ended;
 	bool answered;
+	struct buf answer;	/* that was sent */
 	unsigned inputs;
 } all = { .lock = PTHREAD_MUTEX_INITIALIZER,
 	  .ended = PTHREAD_COND_INITIALIZER };
@@ -43,10 +47,13 @@ on_sent(void *arg)
 {
 	struct call *c = arg;
 
-	if (nng_aio_get_msg(c->aio))
-		nng_msg_free(nng_aio_get_msg(c->aio));
-	nng_aio_set_msg(c->aio, NULL);
+	nng_msg *m = nng_aio_get_msg(c->aio);
+
 	pthread_mutex_lock(&all.lock);
+	if (m)
+		buf_add(&all.answer, nng_msg_body(m), nng_msg_len(m));
+	nng_msg_free(m);
+	nng_aio_set_msg(c->aio, NULL);
 	all.answered = true;
 	pthread_cond_signal(&all.ended);
 	pthread_mutex_unlock(&all.lock);
@@ -79,6 +86,7 @@ free_server(struct server *s)
 	nng_aio_stop(s->calls[0].aio);
 	nng_aio_free(s->calls[0].aio);
 	buf_fini(&s->calls[0].out);
+	server_free_buffers(s);
 	recent_free(&s->recent);
 	journal_reader_close(&s->reader);
 	free(s->calls);
@@ -108,6 +116,7 @@ end(void)
 	journal_close(&all.journal);
 	free_server(all.server);
 	access_free(&all.access);
+	buf_fini(&all.answer);
 	remove_files();
 }
 
@@ -132,7 +141,9 @@ begin(void)
 	INVARIANT(all.bus);
 	all.server = make_server();
 	all.access = access_parse(span_of(
-		"fuzzer " TOKEN " consume,read,publish,admin g*\n"), &err);
+		"fuzzer " TOKEN " consume,read,publish,admin g*\n"
+		"owner the-token-of-the-owner consume =" OWN_GROUP "\n"),
+				  &err);
 	INVARIANT(all.access);
 }
 
@@ -167,26 +178,42 @@ await_answer(struct call *c)
 }
 
 static bool
+is_about_a_group(const char *op)
+{
+#define OP(name, right, scope, sentence)                                      \
+	if (strcmp(op, #name) == 0)                                           \
+		return ACCESS_##scope == ACCESS_GROUP;
+#include "bus/ops.def"
+#undef OP
+	return false;
+}
+
+/* May the fuzzer's token have a good answer? */
+static bool
 has_token(struct span frame)
 {
 	struct cJSON *p = payload_parse(frame, NULL);
+	const char *op = payload_string(payload_member(p, "op"), "");
+	const char *group = payload_string(payload_member(p, "group"), "");
 	bool has = strcmp(payload_string(payload_member(p, "token"), ""),
 			  TOKEN) == 0;
 
+	if (is_about_a_group(op))
+		has = has && *group == 'g' && strcmp(group, OWN_GROUP) != 0;
 	payload_free(&p);
 	return has;
 }
 
 static void
-check(struct call *c, struct span frame)
+check(struct call *c, const struct buf *answer, struct span frame)
 {
 	static const char good[] = "{\"ok\":true", bad[] = "{\"ok\":false";
-	struct span out = buf_span(&c->out);
+	struct span out = buf_span(answer);
 	struct error err = { 0 };
 	bool is_good = out.len >= sizeof(good) - 1 &&
 		       memcmp(out.at, good, sizeof(good) - 1) == 0;
 
-	INVARIANT(!c->out.failed);
+	INVARIANT(!answer->failed);
 	INVARIANT(payload_check(out, 1000, &err) == 0);
 	INVARIANT(is_good || (out.len >= sizeof(bad) - 1 &&
 			      memcmp(out.at, bad, sizeof(bad) - 1) == 0));
@@ -201,17 +228,19 @@ run_frame(struct span frame, uint32_t session)
 
 	c->session = session;
 	c->state = CALL_RUNNING;
+	buf_clear(&all.answer);
 	all.answered = false;
 	switch (call_run(c, frame)) {
 	case CALL_ANSWERED:
+		check(c, &c->out, frame);
 		break;
 	case CALL_DROPPED:
 		return;
 	case CALL_LATER:
 		await_answer(c);
+		check(c, &all.answer, frame);
 		break;
 	}
-	check(c, frame);
 	c->state = CALL_RECEIVING;
 }
 
