@@ -15,6 +15,8 @@
 #include "base/json.h"
 #include "journal/journal.h"
 
+/* Well below what overflows; an event a nanosecond takes thirty years. */
+#define GROUPS_SEQUENCE_MAX 999999999999999999ll
 #define GROUPS_NAME_SIZE 129
 #define GROUPS_FILTER_SIZE 513
 #define GROUPS_BACKOFF_MAX 16

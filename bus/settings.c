@@ -133,6 +133,9 @@ groups_place_read(const struct cJSON *m, const char *name,
 	const char *word = payload_string(m, "");
 
 	*p = (struct groups_place){ .after = payload_int(m, 0) - 1 };
+	if (p->after >= GROUPS_SEQUENCE_MAX)
+		return error_set(err, "%s: no event can have a sequence above "
+				 "%lld", name, GROUPS_SEQUENCE_MAX);
 	if (p->after >= 0)
 		p->start = GROUPS_AFTER;
 	else if (strcmp(word, "oldest") == 0)
