@@ -84,3 +84,11 @@ bus_tls_check(const struct console_settings *s, struct error *err)
 	tls_pem_certificates_free(list);
 	return 0;
 }
+
+struct secure_files
+bus_tls_files(const struct console_settings *s)
+{
+	return (struct secure_files){ .certificate = s->bus_tls_certificate,
+				      .key = s->bus_tls_key,
+				      .ca = s->bus_tls_client_ca };
+}

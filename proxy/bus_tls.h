@@ -6,11 +6,14 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "bus/bus.h"
 #include "console/console.h"
 
 /* bus_tls_check: can the files be read, and is the key the certificate's?
  * 0 also without a certificate. Main thread; blocks. */
 MUST_CHECK int bus_tls_check(const struct console_settings *s,
 			     struct error *err);
+/* bus_tls_files lends the settings' texts. */
+struct secure_files bus_tls_files(const struct console_settings *s);
 
 #endif

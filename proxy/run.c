@@ -136,10 +136,7 @@ start_bus(struct run *r, struct error *err)
 	struct bus_options o = { .urls = r->settings->bus,
 				 .tokens = r->settings->bus_tokens,
 				 .connections = r->settings->bus_connections,
-				 .files = { r->settings->bus_tls_certificate,
-					    r->settings->bus_tls_key,
-					    r->settings->bus_tls_client_ca,
-					    NULL },
+				 .files = bus_tls_files(r->settings),
 				 .event_bytes = most ? most : BUS_EVENT_ANY,
 				 .source = &r->proxy.source };
 
