@@ -35,6 +35,7 @@ struct console_settings {
 	const char *source;		/* CloudEvents source of events */
 	unsigned drain_ms;		/* graceful stop */
 	unsigned handover_ms;
+	unsigned handover_start_ms;
 	unsigned head_ms, idle_ms;	/* client: request head, keep-alive */
 	unsigned max_connections, max_memory;	/* MiB; 0: any */
 	unsigned client_connections, client_rate;

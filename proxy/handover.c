@@ -25,8 +25,8 @@
 #include "proxy/tls_server.h"
 #include "proxy/tls_tickets.h"
 
-#define READY_MS 60000u		/* to prepare; large rules take their time */
-#define SERVING_MS 60000	/* to open the journal */
+/* For the last resort: nobody else is left to serve. */
+#define LAST_MS 60000
 #define ARGUMENTS_MAX 256
 #define OWN_IMAGE "/proc/self/exe"	/* also when the file was replaced */
 
@@ -165,7 +165,7 @@ handover_start(struct run *r, const char *program, struct error *err)
 				 strerror(e));
 	}
 	h->socket = pair[0];
-	h->deadline_ms = clock_mono_ms() + READY_MS;
+	h->deadline_ms = clock_mono_ms() + r->settings->handover_start_ms;
 	log_info("run.handover", "process %d prepares to take over",
 		 (int)h->child);
 	return 0;
@@ -295,15 +295,20 @@ start_again(struct run *r)
 {
 	struct error err = { 0 };
 
-	handover_cancel(r);	/* it lives, but says nothing */
+	if (r->handover.child)
+		log_error("run.handover-failed", "process %d was given the "
+			  "sockets and does not serve in time: it is ended, "
+			  "the old version starts again",
+			  (int)r->handover.child);
+	handover_cancel(r);
 	if (handover_start(r, OWN_IMAGE, &err)) {
 		log_error("run.handover-failed", "%s", err.text);
 		return HANDOVER_FAILED;
 	}
-	if (handover_hear(r, HANDOVER_READY, READY_MS) != HANDOVER_WORD)
+	if (handover_hear(r, HANDOVER_READY, LAST_MS) != HANDOVER_WORD)
 		return HANDOVER_FAILED;
 	let_go(r);
-	return handover_hear(r, HANDOVER_SERVING, SERVING_MS);
+	return handover_hear(r, HANDOVER_SERVING, LAST_MS);
 }
 
 int
@@ -321,7 +326,9 @@ handover_finish(struct run *r, int signals)
 	}
 	release_journal(r);
 	let_go(r);
-	if (handover_hear(r, HANDOVER_SERVING, SERVING_MS) != HANDOVER_WORD &&
+	if (handover_hear(r, HANDOVER_SERVING,
+			  (int)r->settings->handover_start_ms) !=
+		    HANDOVER_WORD &&
 	    start_again(r) != HANDOVER_WORD) {
 		handover_cancel(r);
 		log_error("run.handover-lost", "nobody serves any more: start "

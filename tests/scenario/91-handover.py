@@ -240,14 +240,32 @@ def worker_counts(case, origin):
     end(case, matapalo, pid)
 
 
-IMPOSTOR = """#!%s
+IMPOSTOR = """#!%s -S
 import os
+import signal
 import sys
+import time
 fd = int(os.environ["MATAPALO_INHERITED_SOCKETS"].split(":")[0])
-os.write(fd, b"R")
-os.read(fd, 1)
-sys.exit(3)
+say = lambda: os.write(fd, b"R")
+hear = lambda: os.read(fd, 1)
+die = lambda: os.kill(os.getpid(), signal.SIGKILL)
+hang = lambda: time.sleep(600)
+%s
 """
+# What a new process does, what is logged of it, and whether the old one has
+# let go of its journal by then.
+IMPOSTORS = (
+    ("sys.exit(4)", "ended with status 4", False),
+    ("die()", "ended with signal 9", False),
+    ("hang()", "was not ready in time", False),
+    ("os.write(fd, b'x'); hear()", "ended with signal 9", False),
+    ("say(); die()", "ended with signal 9", True),
+    ("say(); hear(); sys.exit(3)", "ended with status 3", True),
+    ("say(); hear(); die()", "ended with signal 9", True),
+    ("say(); hear(); os.write(fd, b'x'); hear()", "ended with signal 9",
+     True),
+    ("say(); hear(); hang()", "does not serve in time", True),
+)
 
 
 def half_prepared(case, origin):
@@ -277,32 +295,49 @@ def half_prepared(case, origin):
     case.check(not os.path.exists(path), "and removed at the end")
 
 
-def late_failure(case, origin):
-    """One that fails after the old one has closed its journal: the binary
-    that served until then is started again, from its image."""
-    binary, data = case.path("matapalo"), case.path("late-data")
-    shutil.copy(lib.MATAPALO, binary)
-    os.mkdir(data)
-    matapalo = Matapalo(case, case.unique("matapalo"), [
-        "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-        "--bus", "ipc://" + data + "/bus.sock", "--legacy", origin.url],
-        data, binary=binary)
-    case.processes.append(matapalo)
-    with open(binary + ".new", "w") as f:
-        f.write(IMPOSTOR % sys.executable)
-    os.chmod(binary + ".new", 0o755)
-    os.rename(binary + ".new", binary)
-    callers = Callers(lambda: socket.create_connection(
-        ("127.0.0.1", matapalo.port), 20))
-    try:
-        callers.more(20)
-        pid = hand_over(case, matapalo, matapalo.pid)
-        callers.more(20)
-    finally:
-        callers.stop()
-    case.equal(callers.failed[:3], [], "a late failure")
-    case.check("ended with status 3" in matapalo.err(), "it is logged")
-    end(case, matapalo, pid)
+def replace(path, text):
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.chmod(path + ".new", 0o755)
+    os.rename(path + ".new", path)
+
+
+def impostors(case, origin):
+    """New processes that die or hang at each step. The old one serves on;
+    where it has closed its journal, the binary that served until then is
+    started again, from its image. Nobody is refused."""
+    for number, (does, logged, late) in enumerate(IMPOSTORS):
+        binary = case.path("matapalo%d" % number)
+        data = case.path("impostor%d" % number)
+        shutil.copy(lib.MATAPALO, binary)
+        os.mkdir(data)
+        matapalo = Matapalo(case, case.unique("matapalo"), [
+            "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+            "--bus", "ipc://" + data + "/bus.sock", "--legacy", origin.url,
+            "--handover", "300ms", "--handover-start",
+            "1500ms" if does.endswith("hang()") else "60s", "--workers", "1"], data, binary=binary)
+        case.processes.append(matapalo)
+        replace(binary, IMPOSTOR % (sys.executable, does))
+        callers = Callers(lambda: socket.create_connection(
+            ("127.0.0.1", matapalo.port), 20), threads=2)
+        try:
+            callers.more(10)
+            pid = matapalo.pid
+            if late:
+                pid = hand_over(case, matapalo, pid)
+            else:
+                matapalo.signal(signal.SIGUSR2)
+            lib.wait_for(lambda: logged in matapalo.err(),
+                         "%s: %s" % (does, logged))
+            callers.more(10)
+        finally:
+            callers.stop()
+        case.equal(callers.failed[:3], [], does)
+        case.equal(run_info(data).get("pid"), pid, "who serves: " + does)
+        end(case, matapalo, pid)
+        rows = matapalo.query("SELECT count(*) FROM events WHERE type = "
+                              "'matapalo.exchange.v1'")
+        case.equal(rows[0][0], callers.served, "events: " + does)
 
 
 def many_sockets(case, origin):
@@ -419,7 +454,7 @@ def scenario(case):
     many_sockets(case, origin)
     new_one_fails(case, origin)
     half_prepared(case, origin)
-    late_failure(case, origin)
+    impostors(case, origin)
     activation(case, origin)
     notification(case, origin)
 
