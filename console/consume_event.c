@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One event: environment and input for the handler, verdict and reply from
- * it. */
+/* One event: environment and input for its handler, verdict and reply. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +12,6 @@
 #include "console/consume.h"
 #include "payload/payload.h"
 
-#define REASON_SIZE 256
-#define OUTPUT_LIMIT_BYTES ((size_t)4 * 1024 * 1024)
 #define ENV_LIMIT_BYTES ((size_t)4 * 1024 * 1024)
 #define ENV_VALUE_MAX 32768 /* the kernel refuses above 128 KiB */
 
@@ -140,38 +137,40 @@ wrap_output(const struct buf *out, const struct cJSON *printed,
 	json_object_end(&j);
 }
 
-static enum matapalo_code
-send_reply(struct consume *c, const struct matapalo_event *e,
-	   struct handler_result *r, struct matapalo_error *err)
+bool
+consume_event_may_reply(const struct consume *c,
+			const struct matapalo_event *e)
 {
-	struct cJSON *printed CLEANUP(payload_free) = NULL;
-	struct buf text CLEANUP(buf_fini) = { 0 };
-
-	if (!c->always_reply && !(matapalo_event_flags(e) & MATAPALO_COMMAND))
-		return MATAPALO_OK;
-	printed = payload_parse(buf_span(&r->out), NULL);
-	if (is_reply(printed))
-		return matapalo_reply(c->consumer, e, buf_str(&r->out), NULL,
-				      err);
-	if (!c->always_reply)
-		return MATAPALO_OK;
-	wrap_output(&r->out, printed, &text);
-	return matapalo_reply(c->consumer, e, buf_str(&text), NULL, err);
+	return c->always_reply || matapalo_event_flags(e) & MATAPALO_COMMAND;
 }
 
-/* ---- the event ---- */
+/* ---- verdicts ---- */
 
-static void
-ack(struct consume *c, const struct matapalo_event *e)
+void
+consume_event_ack(struct consume *c, const struct matapalo_event *e)
 {
 	c->no_memory |= matapalo_ack(c->consumer, matapalo_event_sequence(e));
 }
 
-static void
-nak(struct consume *c, const struct matapalo_event *e, const char *reason)
+void
+consume_event_nak(struct consume *c, const struct matapalo_event *e,
+		  int64_t delay_ms, const char *reason)
 {
 	c->no_memory |= matapalo_nak(c->consumer, matapalo_event_sequence(e),
-				     MATAPALO_DELAY_GROUP, reason);
+				     delay_ms, reason);
+}
+
+void
+consume_event_term(struct consume *c, const struct matapalo_event *e,
+		   const char *reason)
+{
+	struct matapalo_error err;
+
+	if (!matapalo_term(c->consumer, matapalo_event_sequence(e), reason,
+			   &err))
+		return;
+	log_warn("consume.term", "%s; the event comes again", err.text);
+	consume_event_nak(c, e, MATAPALO_DELAY_GROUP, reason);
 }
 
 /* The bus will never take this reply, and the handler would only run again:
@@ -189,9 +188,7 @@ refuse_reply(struct consume *c, const struct matapalo_event *e,
 
 	if (matapalo_reply(c->consumer, e, text, NULL, &err))
 		log_warn("consume.reply", "%s", err.text);
-	if (matapalo_term(c->consumer, matapalo_event_sequence(e), reason,
-			  &err))
-		nak(c, e, reason);
+	consume_event_term(c, e, reason);
 }
 
 static bool
@@ -201,56 +198,70 @@ may_be_tried_again(enum matapalo_code code)
 	       code == MATAPALO_NO_MEMORY;
 }
 
-static void
-settle(struct consume *c, const struct matapalo_event *e,
-       struct handler_result *r)
+/* A reply that did not get through must be tried again: without it the caller
+ * gets nothing, and the handler may be asked twice. */
+void
+consume_event_reply(struct consume *c, const struct matapalo_event *e,
+		    const char *reply)
 {
-	char reason[REASON_SIZE];
 	struct matapalo_error err;
-	enum matapalo_code code;
+	enum matapalo_code code = matapalo_reply(c->consumer, e, reply, NULL,
+						 &err);
 
-	if (r->end != HANDLER_EXITED || r->code) {
-		nak(c, e, handler_reason(r, reason, sizeof(reason)));
-		return;
-	}
-	/* A reply that did not get through must be tried again: without it
-	 * the caller gets nothing, and the handler may be asked twice. */
-	code = send_reply(c, e, r, &err);
 	if (!code) {
-		ack(c, e);
+		consume_event_ack(c, e);
 		return;
 	}
 	log_warn("consume.reply", "%s", err.text);
 	if (may_be_tried_again(code))
-		nak(c, e, err.text);
+		consume_event_nak(c, e, MATAPALO_DELAY_GROUP, err.text);
 	else
 		refuse_reply(c, e, err.text);
 }
 
+/* ---- the event ---- */
+
 void
-consume_event(struct consume *c, const struct matapalo_event *e)
+consume_event_settle(struct consume *c, const struct matapalo_event *e,
+		     struct handler *h)
+{
+	struct cJSON *printed CLEANUP(payload_free) = NULL;
+	struct buf text CLEANUP(buf_fini) = { 0 };
+	char reason[CONSUME_REASON_SIZE];
+
+	if (h->end != HANDLER_EXITED || h->code) {
+		consume_event_nak(c, e, MATAPALO_DELAY_GROUP,
+				  handler_reason(h, reason, sizeof(reason)));
+		return;
+	}
+	if (consume_event_may_reply(c, e))
+		printed = payload_parse(buf_span(&h->out), NULL);
+	if (is_reply(printed)) {
+		consume_event_reply(c, e, buf_str(&h->out));
+	} else if (c->always_reply) {
+		wrap_output(&h->out, printed, &text);
+		consume_event_reply(c, e, buf_str(&text));
+	} else {
+		consume_event_ack(c, e);
+	}
+}
+
+int
+consume_event_begin(struct consume *c, struct handler *h,
+		    const struct matapalo_event *e, struct error *err)
 {
 	struct environment env CLEANUP(environment_fini) = { 0 };
-	struct handler_result result CLEANUP(handler_result_fini) = { 0 };
 	struct buf input CLEANUP(buf_fini) = { 0 };
-	struct error err = { 0 };
-	struct handler_job job = {
-		.command = c->command,
-		.timeout_ms = c->timeout_ms,
-		.output_limit_bytes = OUTPUT_LIMIT_BYTES,
-		.stop = &c->stop,
-	};
 
 	buf_adds(&input, matapalo_event_json(e));
 	buf_addc(&input, '\n');
-	job.input = buf_span(&input);
-	if (input.failed || build_environment(&env, e)) {
-		nak(c, e, "the consumer has no memory");
-		return;
+	if (input.failed || build_environment(&env, e))
+		return error_set(err, "the consumer has no memory");
+	if (handler_start(h, c->command, env.list, err))
+		return -1;
+	if (handler_give(h, buf_span(&input))) {
+		handler_kill(h);
+		return error_set(err, "the consumer has no memory");
 	}
-	job.env = env.list;
-	if (handler_run(&job, &result, &err))
-		nak(c, e, err.text);
-	else
-		settle(c, e, &result);
+	return 0;
 }

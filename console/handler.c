@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One run of a consumer's shell command: input, output, deadline. */
+/* A consumer's shell command as a process: input, output, deadline. */
 #include "console/handler.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/pidfd.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -17,23 +16,8 @@
 
 #include "base/clock.h"
 
-#define POLL_MS 100   /* how late a deadline may come */
 #define GRACE_MS 5000 /* between SIGTERM and SIGKILL */
-
-enum { INPUT, OUTPUT, ERRORS, STREAMS };
-
-struct running {
-	const struct handler_job *job;
-	struct handler_result *result;
-	pid_t pid;
-	int pidfd;
-	int fds[STREAMS]; /* our ends; -1 once closed */
-	size_t sent;
-	size_t line_len; /* of the line of stderr that is growing */
-	char line[HANDLER_LINE_SIZE];
-	uint64_t deadline_ms, kill_ms; /* 0: none */
-	bool ended;
-};
+#define CLOSED_MS 1000 /* who closes a pipe is about to end */
 
 /* ---- start ---- */
 
@@ -46,15 +30,15 @@ close_fd(int *fd)
 }
 
 static int
-make_pipes(int ours[STREAMS], int theirs[STREAMS])
+make_pipes(int ours[HANDLER_STREAMS], int theirs[HANDLER_STREAMS])
 {
-	for (int i = 0; i < STREAMS; i++) {
+	for (int i = 0; i < HANDLER_STREAMS; i++) {
 		int both[2];
 
 		if (pipe2(both, O_CLOEXEC))
 			return -1;
-		ours[i] = both[i == INPUT];
-		theirs[i] = both[i != INPUT];
+		ours[i] = both[i == HANDLER_INPUT];
+		theirs[i] = both[i != HANDLER_INPUT];
 		fcntl(ours[i], F_SETFL, O_NONBLOCK);
 	}
 	return 0;
@@ -62,10 +46,11 @@ make_pipes(int ours[STREAMS], int theirs[STREAMS])
 
 /* Returns an errno value. */
 static int
-spawn(struct running *r, const int theirs[STREAMS])
+spawn(struct handler *h, const char *command, char *const *env,
+      const int theirs[HANDLER_STREAMS])
 {
 	char *const argv[] = { (char[]){ "sh" }, (char[]){ "-c" },
-			       (char *)(uintptr_t)r->job->command, NULL };
+			       (char *)(uintptr_t)command, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
 	sigset_t none, defaults;
@@ -75,7 +60,7 @@ spawn(struct running *r, const int theirs[STREAMS])
 	sigemptyset(&defaults);
 	sigaddset(&defaults, SIGPIPE);
 	posix_spawn_file_actions_init(&files);
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < HANDLER_STREAMS; i++)
 		posix_spawn_file_actions_adddup2(&files, theirs[i], i);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETPGROUP |
@@ -84,237 +69,276 @@ spawn(struct running *r, const int theirs[STREAMS])
 	posix_spawnattr_setpgroup(&attr, 0);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &defaults);
-	failed = posix_spawn(&r->pid, "/bin/sh", &files, &attr, argv,
-			     r->job->env);
+	failed = posix_spawn(&h->pid, "/bin/sh", &files, &attr, argv, env);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&files);
 	return failed;
 }
 
-static int
-start(struct running *r, struct error *err)
+int
+handler_start(struct handler *h, const char *command, char *const *env,
+	      struct error *err)
 {
-	int theirs[STREAMS] = { -1, -1, -1 };
-	int failed = make_pipes(r->fds, theirs) ? errno : spawn(r, theirs);
+	int theirs[HANDLER_STREAMS] = { -1, -1, -1 };
+	int failed;
 
-	for (int i = 0; i < STREAMS; i++)
+	for (int i = 0; i < HANDLER_STREAMS; i++)
+		h->fds[i] = -1;
+	failed = make_pipes(h->fds, theirs) ? errno
+					    : spawn(h, command, env, theirs);
+	for (int i = 0; i < HANDLER_STREAMS; i++)
 		close_fd(&theirs[i]);
-	if (failed)
+	if (failed) {
+		for (int i = 0; i < HANDLER_STREAMS; i++)
+			close_fd(&h->fds[i]);
+		h->pid = 0;
 		return error_set(err, "the handler cannot be started: %s",
 				 strerror(failed));
+	}
 	/* Without pidfd (an old kernel) the end is seen by polling. */
-	r->pidfd = pidfd_open(r->pid, 0);
-	if (r->job->timeout_ms)
-		r->deadline_ms = clock_mono_ms() + r->job->timeout_ms;
+	h->pidfd = pidfd_open(h->pid, 0);
 	return 0;
 }
 
 /* ---- streams ---- */
 
-static void
-send_input(struct running *r)
+static bool
+is_all_sent(const struct handler *h)
 {
-	const struct span *in = &r->job->input;
+	return h->sent == h->input.len;
+}
+
+static void
+send_input(struct handler *h)
+{
 	ssize_t n = 0;
 
-	if (r->sent < in->len)
-		n = write(r->fds[INPUT], in->at + r->sent, in->len - r->sent);
+	if (h->fds[HANDLER_INPUT] < 0)
+		return;
+	if (!is_all_sent(h))
+		n = write(h->fds[HANDLER_INPUT], h->input.data + h->sent,
+			  h->input.len - h->sent);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	/* A handler that does not read its input is as good as one that
 	 * does: EPIPE only ends the sending. */
 	if (n > 0)
-		r->sent += (size_t)n;
-	if (n < 0 || r->sent == in->len)
-		close_fd(&r->fds[INPUT]);
+		h->sent += (size_t)n;
+	if (n < 0 || (is_all_sent(h) && h->kind == HANDLER_ONCE))
+		close_fd(&h->fds[HANDLER_INPUT]);
+	else if (is_all_sent(h))
+		h->input.len = h->sent = 0;
+}
+
+int
+handler_give(struct handler *h, struct span input)
+{
+	buf_add(&h->input, input.at, input.len);
+	if (h->input.failed)
+		return -1;
+	send_input(h);
+	return 0;
+}
+
+size_t
+handler_unread(const struct handler *h)
+{
+	int in_pipe = 0;
+
+	if (h->fds[HANDLER_INPUT] >= 0 &&
+	    ioctl(h->fds[HANDLER_INPUT], FIONREAD, &in_pipe))
+		in_pipe = 0;
+	return (size_t)in_pipe + h->input.len - h->sent;
+}
+
+void
+handler_close_input(struct handler *h)
+{
+	h->kind = HANDLER_ONCE;
+	send_input(h);
+}
+
+void
+handler_deadline(struct handler *h, unsigned timeout_ms)
+{
+	h->deadline_ms = timeout_ms ? clock_mono_ms() + timeout_ms : 0;
+}
+
+void
+handler_terminate(struct handler *h)
+{
+	kill(-h->pid, SIGTERM);
+	if (!h->kill_ms)
+		h->kill_ms = clock_mono_ms() + GRACE_MS;
+}
+
+void
+handler_kill(struct handler *h)
+{
+	kill(-h->pid, SIGKILL);
+	h->kill_ms = clock_mono_ms();
 }
 
 static void
-end_group(struct running *r, int signal_number)
+take_output(struct handler *h, const char *data, size_t n)
 {
-	kill(-r->pid, signal_number);
-	if (!r->kill_ms)
-		r->kill_ms = clock_mono_ms() + GRACE_MS;
-}
-
-static void
-take_output(struct running *r, const char *data, size_t n)
-{
-	struct handler_result *result = r->result;
-
-	if (result->end == HANDLER_TOO_LOUD)
+	if (h->end == HANDLER_TOO_LOUD)
 		return;
-	buf_add(&result->out, data, n);
-	if (!result->out.failed &&
-	    result->out.len <= r->job->output_limit_bytes)
+	buf_add(&h->out, data, n);
+	if (!h->out.failed && h->out.len <= h->output_limit_bytes)
 		return;
-	result->end = HANDLER_TOO_LOUD;
-	end_group(r, SIGTERM);
+	h->end = HANDLER_TOO_LOUD;
+	handler_terminate(h);
 }
 
 /* Keeps the newest line that is not empty. */
 static void
-take_errors(struct running *r, const char *data, size_t n)
+take_errors(struct handler *h, const char *data, size_t n)
 {
 	if (fwrite(data, 1, n, stderr) != n)
 		clearerr(stderr);
 	for (size_t i = 0; i < n; i++) {
 		if (data[i] == '\n') {
-			r->line_len = 0;
-		} else if (r->line_len < sizeof(r->line) - 1) {
-			r->line[r->line_len++] = data[i];
-			r->line[r->line_len] = '\0';
+			h->line_len = 0;
+		} else if (h->line_len < sizeof(h->line) - 1) {
+			h->line[h->line_len++] = data[i];
+			h->line[h->line_len] = '\0';
 		}
 	}
 }
 
 static void
-read_stream(struct running *r, int stream)
+read_stream(struct handler *h, int stream)
 {
 	char chunk[16384];
-	ssize_t n = read(r->fds[stream], chunk, sizeof(chunk));
+	ssize_t n = read(h->fds[stream], chunk, sizeof(chunk));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)
-		close_fd(&r->fds[stream]);
-	else if (stream == OUTPUT)
-		take_output(r, chunk, (size_t)n);
+		close_fd(&h->fds[stream]);
+	else if (stream == HANDLER_OUTPUT)
+		take_output(h, chunk, (size_t)n);
 	else
-		take_errors(r, chunk, (size_t)n);
-}
-
-/* ---- the loop ---- */
-
-static void
-check_clocks(struct running *r)
-{
-	uint64_t now = clock_mono_ms();
-
-	if (r->deadline_ms && now >= r->deadline_ms) {
-		r->deadline_ms = 0;
-		r->result->end = HANDLER_TIMED_OUT;
-		end_group(r, SIGTERM);
-	}
-	if (r->kill_ms && now >= r->kill_ms)
-		kill(-r->pid, SIGKILL);
-}
-
-static void
-check_stop(struct running *r)
-{
-	if (r->job->stop && handler_stop_check(r->job->stop) > 1)
-		end_group(r, SIGKILL);
-}
-
-static void
-check_end(struct running *r)
-{
-	int status;
-
-	if (waitpid(r->pid, &status, WNOHANG) != r->pid)
-		return;
-	r->ended = true;
-	if (r->result->end != HANDLER_EXITED)
-		return;
-	r->result->end =
-		WIFSIGNALED(status) ? HANDLER_SIGNALLED : HANDLER_EXITED;
-	r->result->code =
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static void
-step(struct running *r)
-{
-	struct pollfd polls[] = {
-		{ .fd = r->fds[INPUT], .events = POLLOUT },
-		{ .fd = r->fds[OUTPUT], .events = POLLIN },
-		{ .fd = r->fds[ERRORS], .events = POLLIN },
-		{ .fd = r->pidfd, .events = POLLIN },
-		{ .fd = r->job->stop ? r->job->stop->fd : -1,
-		  .events = POLLIN },
-	};
-
-	if (poll(polls, ARRAY_SIZE(polls), POLL_MS) < 0 && errno != EINTR)
-		return;
-	if (polls[INPUT].revents)
-		send_input(r);
-	for (int i = OUTPUT; i <= ERRORS; i++)
-		if (polls[i].revents)
-			read_stream(r, i);
-	check_stop(r);
-	check_clocks(r);
-	check_end(r);
+		take_errors(h, chunk, (size_t)n);
 }
 
 /* What the pipes still hold; a grandchild that keeps them open is not
  * waited for. */
 static void
-drain(struct running *r)
+drain(struct handler *h)
 {
-	for (int i = OUTPUT; i <= ERRORS; i++) {
-		struct pollfd p = { .fd = r->fds[i], .events = POLLIN };
+	for (int i = HANDLER_OUTPUT; i <= HANDLER_ERRORS; i++) {
+		struct pollfd p = { .fd = h->fds[i], .events = POLLIN };
 
 		while (p.fd >= 0 && poll(&p, 1, 0) > 0) {
-			read_stream(r, i);
-			p.fd = r->fds[i];
+			read_stream(h, i);
+			p.fd = h->fds[i];
 		}
 	}
 }
 
+/* ---- a step ---- */
+
+/* Who has closed a pipe that is to last cannot go on. */
 static void
-finish(struct running *r)
+check_pipes(struct handler *h)
 {
-	drain(r);
-	if (r->kill_ms)
-		kill(-r->pid, SIGKILL);
-	for (int i = 0; i < STREAMS; i++)
-		close_fd(&r->fds[i]);
-	close_fd(&r->pidfd);
-	memcpy(r->result->last_line, r->line, sizeof(r->line));
+	uint64_t soon = clock_mono_ms() + CLOSED_MS;
+
+	if (h->kind == HANDLER_LASTING && !h->kill_ms &&
+	    (h->fds[HANDLER_INPUT] < 0 || h->fds[HANDLER_OUTPUT] < 0) &&
+	    (!h->deadline_ms || h->deadline_ms > soon))
+		h->deadline_ms = soon;
 }
 
-int
-handler_run(const struct handler_job *job, struct handler_result *result,
-	    struct error *err)
+static void
+check_clocks(struct handler *h)
 {
-	struct running r = {
-		.job = job,
-		.result = result,
-		.pidfd = -1,
-		.fds = { -1, -1, -1 },
-	};
-	int started = start(&r, err);
+	uint64_t now = clock_mono_ms();
 
-	result->end = HANDLER_EXITED;
-	while (!started && !r.ended)
-		step(&r);
-	if (!started)
-		finish(&r);
-	for (int i = 0; i < STREAMS; i++)
-		close_fd(&r.fds[i]);
-	return started;
+	if (h->deadline_ms && now >= h->deadline_ms) {
+		h->deadline_ms = 0;
+		h->end = HANDLER_TIMED_OUT;
+		handler_terminate(h);
+	}
+	if (h->kill_ms && now >= h->kill_ms)
+		kill(-h->pid, SIGKILL);
+}
+
+static void
+check_end(struct handler *h)
+{
+	int status;
+
+	if (waitpid(h->pid, &status, WNOHANG) != h->pid)
+		return;
+	h->has_ended = true;
+	drain(h);
+	if (h->kill_ms || h->kind == HANDLER_LASTING)
+		kill(-h->pid, SIGKILL);
+	if (h->end != HANDLER_EXITED)
+		return;
+	h->end = WIFSIGNALED(status) ? HANDLER_SIGNALLED : HANDLER_EXITED;
+	h->code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 void
-handler_result_fini(struct handler_result *r)
+handler_polls(const struct handler *h, struct pollfd p[HANDLER_POLLS])
 {
-	buf_fini(&r->out);
+	bool sends = !is_all_sent(h);
+
+	p[HANDLER_INPUT] = (struct pollfd){
+		.fd = sends ? h->fds[HANDLER_INPUT] : -1, .events = POLLOUT };
+	for (int i = HANDLER_OUTPUT; i <= HANDLER_ERRORS; i++)
+		p[i] = (struct pollfd){ .fd = h->fds[i], .events = POLLIN };
+	p[HANDLER_STREAMS] = (struct pollfd){ .fd = h->pidfd,
+					      .events = POLLIN };
+}
+
+void
+handler_step(struct handler *h, const struct pollfd p[HANDLER_POLLS])
+{
+	if (p[HANDLER_INPUT].revents)
+		send_input(h);
+	for (int i = HANDLER_OUTPUT; i <= HANDLER_ERRORS; i++)
+		if (p[i].revents)
+			read_stream(h, i);
+	check_pipes(h);
+	check_clocks(h);
+	check_end(h);
+}
+
+void
+handler_fini(struct handler *h)
+{
+	if (h->pid && !h->has_ended) {
+		kill(-h->pid, SIGKILL);
+		while (waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	for (int i = 0; h->pid && i < HANDLER_STREAMS; i++)
+		close_fd(&h->fds[i]);
+	if (h->pid)
+		close_fd(&h->pidfd);
+	buf_fini(&h->out);
+	buf_fini(&h->input);
+	*h = (struct handler){ 0 };
 }
 
 const char *
-handler_reason(const struct handler_result *r, char *out, size_t size)
+handler_reason(const struct handler *h, char *out, size_t size)
 {
-	const char *words = r->last_line;
+	const char *words = h->line;
 
-	switch (r->end) {
+	switch (h->end) {
 	case HANDLER_EXITED:
-		snprintf(out, size, "exit status %d%s%s", r->code,
+		snprintf(out, size, "exit status %d%s%s", h->code,
 			 *words ? ": " : "", words);
 		break;
 	case HANDLER_SIGNALLED:
-		snprintf(out, size, "killed by signal %d (%s)%s%s", r->code,
-			 strsignal(r->code), *words ? ": " : "", words);
+		snprintf(out, size, "killed by signal %d (%s)%s%s", h->code,
+			 strsignal(h->code), *words ? ": " : "", words);
 		break;
 	case HANDLER_TIMED_OUT:
 		snprintf(out, size, "the handler took too long%s%s",

@@ -82,7 +82,13 @@ static const struct usage usages[] = {
 	  "oldest nor now\n" },
 	{ { "matapalo", "consume", "--group", "g" },
 	  2,
-	  "matapalo: consume: --group NAME and --exec COMMAND are needed\n" },
+	  "matapalo: consume: --group NAME and either --exec COMMAND or "
+	  "--exec-persistent COMMAND are needed\n" },
+	{ { "matapalo", "consume", "--group=g", "--exec=x",
+	    "--exec-persistent=x" },
+	  2,
+	  "matapalo: consume: --group NAME and either --exec COMMAND or "
+	  "--exec-persistent COMMAND are needed\n" },
 	{ { "matapalo", "consume", "--group", "g", "--exec", "x", "--from=0" },
 	  2,
 	  "matapalo: consume: --from: `0' is neither a sequence nor oldest "

@@ -26,20 +26,31 @@ teardown(void)
 }
 
 static void
-run(struct handler_result *r, const char *command, struct span input,
+step(struct handler *h)
+{
+	struct pollfd p[HANDLER_POLLS + 1];
+
+	handler_polls(h, p);
+	p[HANDLER_POLLS] = (struct pollfd){ .fd = stop.fd, .events = POLLIN };
+	poll(p, ARRAY_SIZE(p), HANDLER_POLL_MS);
+	if (handler_stop_check(&stop) > 1)
+		handler_kill(h);
+	handler_step(h, p);
+}
+
+static void
+run(struct handler *h, const char *command, struct span input,
     unsigned timeout_ms, size_t limit)
 {
-	const struct handler_job job = {
-		.command = command,
-		.input = input,
-		.env = environ,
-		.timeout_ms = timeout_ms,
-		.output_limit_bytes = limit,
-		.stop = &stop,
-	};
 	struct error err = { 0 };
 
-	ck_assert_msg(!handler_run(&job, r, &err), "%s", err.text);
+	h->output_limit_bytes = limit;
+	ck_assert_msg(!handler_start(h, command, environ, &err), "%s",
+		      err.text);
+	handler_deadline(h, timeout_ms);
+	ck_assert_int_eq(handler_give(h, input), 0);
+	while (!h->has_ended)
+		step(h);
 }
 
 struct row {
@@ -83,7 +94,7 @@ static const struct row rows[] = {
 START_TEST(test_rows)
 {
 	const struct row *row = &rows[_i];
-	struct handler_result r CLEANUP(handler_result_fini) = { 0 };
+	struct handler r CLEANUP(handler_fini) = { 0 };
 	char reason[512];
 
 	run(&r, row->command, span_of(row->input), row->timeout_ms, row->limit);
@@ -99,7 +110,7 @@ END_TEST
 /* More than a pipe holds, both ways at once. */
 START_TEST(test_large)
 {
-	struct handler_result r CLEANUP(handler_result_fini) = { 0 };
+	struct handler r CLEANUP(handler_fini) = { 0 };
 	static char input[700000];
 
 	memset(input, 'x', sizeof(input));
@@ -112,7 +123,7 @@ END_TEST
 /* An early end with much input unread is no error. */
 START_TEST(test_large_unread)
 {
-	struct handler_result r CLEANUP(handler_result_fini) = { 0 };
+	struct handler r CLEANUP(handler_fini) = { 0 };
 	static char input[700000];
 
 	run(&r, "exec 0<&-; echo fine", (struct span){ input, sizeof(input) },
@@ -125,7 +136,7 @@ END_TEST
 /* The first signal lets the handler finish. */
 START_TEST(test_stop_once)
 {
-	struct handler_result r CLEANUP(handler_result_fini) = { 0 };
+	struct handler r CLEANUP(handler_fini) = { 0 };
 
 	run(&r, "kill -TERM $PPID; sleep 0.3; echo done", span_of(""), 0,
 	    PLENTY);
@@ -137,7 +148,7 @@ END_TEST
 /* The second does not. */
 START_TEST(test_stop_twice)
 {
-	struct handler_result r CLEANUP(handler_result_fini) = { 0 };
+	struct handler r CLEANUP(handler_fini) = { 0 };
 	uint64_t before = clock_mono_ms();
 
 	run(&r, "kill -TERM $PPID; sleep 0.3; kill -INT $PPID; sleep 60",
@@ -145,6 +156,47 @@ START_TEST(test_stop_twice)
 	ck_assert_int_eq((int)r.end, (int)HANDLER_SIGNALLED);
 	ck_assert_int_eq(r.code, SIGKILL);
 	ck_assert_uint_lt(clock_mono_ms() - before, 10000);
+}
+END_TEST
+
+/* A handler that lasts: line in, line out, and what it did not read. */
+START_TEST(test_lasting)
+{
+	struct handler h CLEANUP(handler_fini) = { .kind = HANDLER_LASTING,
+						   .output_limit_bytes =
+							   PLENTY };
+	char reason[512];
+
+	ck_assert_int_eq(handler_start(&h, "read a; echo $a; read b; echo $b; "
+					   "kill -9 $$",
+				       environ, NULL), 0);
+	ck_assert_int_eq(handler_give(&h, span_of("one\n")), 0);
+	while (h.out.len < 4)
+		step(&h);
+	ck_assert_str_eq(buf_str(&h.out), "one\n");
+	ck_assert_uint_eq(handler_unread(&h), 0);
+	ck_assert_int_eq(handler_give(&h, span_of("two\nthree\n")), 0);
+	while (!h.has_ended)
+		step(&h);
+	ck_assert_str_eq(buf_str(&h.out), "one\ntwo\n");
+	ck_assert_uint_eq(handler_unread(&h), 6);
+	ck_assert_str_eq(handler_reason(&h, reason, sizeof(reason)),
+			 "killed by signal 9 (Killed)");
+}
+END_TEST
+
+/* Nobody can work for us who has closed its output, or its group's. */
+START_TEST(test_lasting_closes)
+{
+	struct handler h CLEANUP(handler_fini) = { .kind = HANDLER_LASTING,
+						   .output_limit_bytes =
+							   PLENTY };
+
+	ck_assert_int_eq(handler_start(&h, "exec >&-; exec sleep 60", environ,
+				       NULL), 0);
+	while (!h.has_ended)
+		step(&h);
+	ck_assert_int_eq((int)h.end, (int)HANDLER_TIMED_OUT);
 }
 END_TEST
 
@@ -161,6 +213,8 @@ main(void)
 	tcase_add_loop_test(tc, test_rows, 0, ARRAY_SIZE(rows));
 	tcase_add_test(tc, test_large);
 	tcase_add_test(tc, test_large_unread);
+	tcase_add_test(tc, test_lasting);
+	tcase_add_test(tc, test_lasting_closes);
 	tcase_add_test(tc, test_stop_once);
 	tcase_add_test(tc, test_stop_twice);
 	suite_add_tcase(suite, tc);
