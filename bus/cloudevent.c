@@ -46,6 +46,28 @@ write_time(struct json *j, int64_t time_us)
 	json_raw(j, (struct span){ text, n });
 }
 
+/* What the program that published an event said of it stands first in the
+ * extensions, in the order of base/attributes.def, and instead of ours. */
+static bool
+says(const struct journal_row *row, const char *first, const char *second)
+{
+	struct span s = row->extensions;
+	size_t n = strlen(first);
+	const char *end;
+
+	if (s.len < n || memcmp(s.at, first, n) != 0)
+		return second && says(row, second, NULL);
+	if (!second)
+		return true;
+	end = memchr(s.at + n, ',', s.len - n);
+	n = strlen(second);
+	return end && (size_t)(s.at + s.len - end) > n &&
+	       memcmp(end + 1, second, n) == 0;
+}
+
+#define TIME "\"time\":"
+#define DATACONTENTTYPE "\"datacontenttype\":"
+
 static void
 write_required(struct json *j, const struct journal_row *row)
 {
@@ -55,7 +77,8 @@ write_required(struct json *j, const struct journal_row *row)
 	json_key(j, "type");
 	json_span(j, row->type);
 	write_span(j, "subject", row->subject);
-	write_time(j, row->time_us);
+	if (!says(row, TIME, NULL))
+		write_time(j, row->time_us);
 }
 
 /* A string whose order as text is its order as a number. */
@@ -91,8 +114,8 @@ write_attributes(struct json *out, const struct journal_row *row)
 	json_object_begin(out);
 	write_required(out, row);
 	write_extensions(out, row);
-	if (row->data.len > 0)
-		json_raw(out, SPAN_LITERAL("\"datacontenttype\":"
+	if (row->data.len > 0 && !says(row, TIME, DATACONTENTTYPE))
+		json_raw(out, SPAN_LITERAL(DATACONTENTTYPE
 					   "\"application/json\""));
 }
 

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/attribute.h"
 #include "base/counter.h"
 #include "payload/payload.h"
 
@@ -109,7 +110,7 @@ add_text(struct emit_view *v, const struct emit_text *t, struct buf *out)
 	return MADE;
 }
 
-/* An attribute: short, not empty, without control characters, and UTF-8. */
+/* An attribute: short, not empty, UTF-8, and a string of CloudEvents. */
 static enum made
 add_attribute(struct emit_view *v, const struct emit_text *t, struct buf *out)
 {
@@ -120,15 +121,11 @@ add_attribute(struct emit_view *v, const struct emit_text *t, struct buf *out)
 		return m;
 	if (out->len == from)
 		return MADE_MISSING;
-	for (size_t i = from; i < out->len; i++)
-		if ((unsigned char)out->data[i] < ' ' || out->data[i] == 0x7f)
-			out->data[i] = '?';
 	if (out->len - from > ATTRIBUTE_MAX)
 		return MADE_TOO_LARGE;
-	return json_is_utf8((struct span){ out->data + from,
-					   out->len - from })
-		       ? MADE
-		       : MADE_MISSING;
+	return attribute_mend(out->data + from, out->len - from) < 0
+		       ? MADE_MISSING
+		       : MADE;
 }
 
 /* ---- data ---- */

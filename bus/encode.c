@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/attribute.h"
 #include "base/clock.h"
 
 static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
@@ -359,6 +360,9 @@ write_subject(struct encode_scratch *s, const struct bus_record *r)
 		buf_add(&s->subject, path.at, path.len);
 	else	/* absolute-form: user and password may stand in it */
 		redact_target(r->redact, r->source->key, path, &s->subject);
+	if (!s->subject.failed &&
+	    attribute_mend(s->subject.data, s->subject.len) < 0)
+		return;	/* not UTF-8: written with U+FFFD */
 }
 
 static const char *

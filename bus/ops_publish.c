@@ -140,8 +140,9 @@ static const struct append_hooks publish_hooks = { .ended = on_published };
 static enum call_result
 publish(struct call *c, const struct published *p)
 {
-	struct append a = { .call = c, .keyed = p->has_id == 1,
-			    .key = { RECENT_PUBLISH, p->id } };
+	struct append a = { .call = c, .keyed = p->has_id,
+			    .key = { RECENT_PUBLISH,
+				     published_key(p) } };
 	enum call_result result = CALL_LATER;
 	struct journal_event e;
 
@@ -161,7 +162,7 @@ op_publish(struct call *c, const struct cJSON *in)
 
 	if (events)
 		return publish_many(c, in, events);
-	if (published_read(in, &p, &err) < 0)
+	if (published_read(in, PUBLISHED_IN_REQUEST, &p, &err) < 0)
 		result = call_error(c, p.code, "%s", err.text);
 	else
 		result = publish(c, &p);

@@ -5,6 +5,7 @@
 
 #include <nng/nng.h>
 
+#include "base/attribute.h"
 #include "bus/access.h"
 #include "bus/internal.h"
 
@@ -195,24 +196,25 @@ struct call *recent_end(struct recent *r, const struct recent_key *k,
 
 /* ---- published.c: what a program says of its event ---- */
 
-#define PUBLISHED_NAME_SIZE 257
-#define PUBLISHED_SUBJECT_SIZE 2049
+/* Among the members of a request, or in its list of events. */
+enum published_in { PUBLISHED_IN_REQUEST, PUBLISHED_IN_LIST };
 
 struct published {
-	char type[PUBLISHED_NAME_SIZE], key[PUBLISHED_NAME_SIZE];
-	char subject[PUBLISHED_SUBJECT_SIZE];
-	char correlation[ID_TEXT_SIZE];
+	struct span given[ATTRIBUTE_COUNT];	/* lent by the request */
+	char correlation[ID_TEXT_SIZE], causation[ID_TEXT_SIZE];
 	struct id id, correlation_id, cause;
-	int has_id, has_correlation, has_cause;
+	bool has_id;
 	struct buf data, extensions;
 	const char *code;	/* of a refusal */
 };
 
 /* published_read: 0, or -1 with err and p->code. In both cases the caller
  * calls published_fini. */
-MUST_CHECK int published_read(const struct cJSON *in, struct published *p,
-			      struct error *err);
+MUST_CHECK int published_read(const struct cJSON *in, enum published_in where,
+			      struct published *p, struct error *err);
 void published_fini(struct published *p);
+/* published_key is what it is known by when it is sent again. */
+struct id published_key(const struct published *p);
 /* published_event fills e with what p holds. */
 void published_event(const struct published *p,
 		     const struct bus_source *source, struct journal_event *e);

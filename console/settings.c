@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/attribute.h"
 #include "base/log.h"
 #include "base/network.h"
 #include "console/settings_internal.h"
@@ -167,6 +168,8 @@ check_text(enum settings_type type, const char *text, struct error *err)
 		return check_retain_full(text, err);
 	case SETTINGS_TRACE:
 		return check_trace(text, err);
+	case SETTINGS_SOURCE:
+		return attribute_check(ATTRIBUTE_SOURCE, span_of(text), err);
 	case SETTINGS_COUNT:
 	case SETTINGS_NUMBER:
 	case SETTINGS_DURATION:
@@ -204,6 +207,7 @@ settings_convert(struct console_settings *out, const struct settings_row *row,
 	case SETTINGS_FIELD_NAME:
 	case SETTINGS_RETAIN_FULL:
 	case SETTINGS_TRACE:
+	case SETTINGS_SOURCE:
 		list[0] = texts[0];
 		return 0;
 	case SETTINGS_LISTEN_LIST:

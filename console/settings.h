@@ -29,7 +29,8 @@ enum settings_type {
 	SETTINGS_FIELD_NAME,
 	SETTINGS_AGE,
 	SETTINGS_RETAIN_FULL,
-	SETTINGS_TRACE
+	SETTINGS_TRACE,
+	SETTINGS_SOURCE
 };
 
 /* A row of settings.def. */

@@ -22,5 +22,6 @@ TCase *redact_tests(void);
 TCase *seal_tests(void);
 TCase *span_tests(void);
 TCase *trace_tests(void);
+TCase *attribute_tests(void);
 
 #endif
