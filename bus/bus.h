@@ -23,6 +23,9 @@ struct bus;
 #define BUS_EVENT_BYTES ((size_t)64 << 10)
 #define BUS_EVENT_ANY SIZE_MAX
 
+/* By this a command is known, even one that comes without its data. */
+#define BUS_COMMAND_SCHEMA "urn:matapalo:schema:command:v1"
+
 struct bus_options {
 	/* ipc://, tcp://, tls+tcp://; NULL-terminated */
 	const char *const *urls;

@@ -7,6 +7,7 @@
 
 #include "base/attribute.h"
 #include "base/clock.h"
+#include "bus/bus.h"
 
 static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
 static pthread_key_t scratch_key;
@@ -348,6 +349,20 @@ write_data(struct encode_scratch *s, const struct bus_record *r)
 
 /* ---- attributes ---- */
 
+/* Not in the midst of a character. */
+static void
+cut_subject(struct buf *subject)
+{
+	size_t end = ENCODE_SUBJECT_MAX;
+
+	if (subject->failed || subject->len <= end)
+		return;
+	for (int i = 0; i < 3 && ((unsigned char)subject->data[end] & 0xc0) ==
+					 0x80; i++)
+		end--;
+	subject->len = end;
+}
+
 static void
 write_subject(struct encode_scratch *s, const struct bus_record *r)
 {
@@ -360,6 +375,7 @@ write_subject(struct encode_scratch *s, const struct bus_record *r)
 		buf_add(&s->subject, path.at, path.len);
 	else	/* absolute-form: user and password may stand in it */
 		redact_target(r->redact, r->source->key, path, &s->subject);
+	cut_subject(&s->subject);
 	if (!s->subject.failed &&
 	    attribute_mend(s->subject.data, s->subject.len) < 0)
 		return;	/* not UTF-8: written with U+FFFD */
@@ -374,7 +390,7 @@ schema_of(enum bus_record_kind kind)
 	case BUS_RECORD_EXCHANGE:
 		return ENCODE_SCHEMA "exchange:v1";
 	case BUS_RECORD_COMMAND:
-		return ENCODE_SCHEMA "command:v1";
+		return BUS_COMMAND_SCHEMA;
 	}
 	return ENCODE_SCHEMA "unknown";
 }

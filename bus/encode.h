@@ -11,6 +11,9 @@
 #define ENCODE_TYPE_EXCHANGE "matapalo.exchange.v1"
 #define ENCODE_TYPE_REPLY "matapalo.reply.v1"
 #define ENCODE_SCHEMA "urn:matapalo:schema:"
+/* Attributes alone must fit an event of BUS_EVENT_BYTES, whatever a caller
+ * asks for: as JSON a byte may take six. */
+#define ENCODE_SUBJECT_MAX 2048
 
 /* Reused from event to event: warm, encoding allocates nothing. */
 struct encode_scratch {

@@ -68,6 +68,9 @@ write_command(struct buf *out, const struct shadow_exchange *x,
 		json_str(&j, x->path);
 	}
 	json_object_end(&j);
+	json_key(&j, "durability");
+	json_str(&j, payload_string(payload_member(x->tree, "durability"),
+				    "bounded"));
 	json_object_end(&j);
 }
 
@@ -88,6 +91,8 @@ write_extensions(struct buf *out, const struct shadow_exchange *x)
 
 	json_init(&j, out);
 	json_object_begin(&j);
+	json_key(&j, "dataschema");
+	json_str(&j, BUS_COMMAND_SCHEMA);
 	json_key(&j, "causationid");
 	json_str(&j, id_text(&x->event_id, cause));
 	json_key(&j, "shadow");

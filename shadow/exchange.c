@@ -38,6 +38,9 @@ read_extensions(struct shadow_exchange *x, struct span members)
 	buf_fini(&text);
 }
 
+/* Longer than what is taken from a live call, too (proxy/record.c). */
+#define TRACE_STATE_MAX 512
+
 /* The trace of the live call, else of the caller. */
 static void
 read_trace_fields(struct shadow_exchange *x)
@@ -51,7 +54,7 @@ read_trace_fields(struct shadow_exchange *x)
 	if (x->traceparent || !parent)
 		return;
 	x->traceparent = strndup(parent->value.at, parent->value.len);
-	if (!x->tracestate && state)
+	if (!x->tracestate && state && state->value.len <= TRACE_STATE_MAX)
 		x->tracestate = strndup(state->value.at, state->value.len);
 }
 

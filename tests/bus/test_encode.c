@@ -388,6 +388,42 @@ cpu_us(void)
 	return (double)ts.tv_sec * 1e6 + (double)ts.tv_nsec / 1e3;
 }
 
+/* Whatever a caller asks for: without its data an event fits the limit, and
+ * a subject is not cut in the midst of a character. */
+START_TEST(attributes_fit_an_event)
+{
+	static char path[65536], state[512];
+	struct bus_record r = an_exchange();
+	struct buf text = { 0 };
+	struct journal_event e;
+	struct json j;
+	size_t i;
+
+	for (i = 0; i < sizeof(path); i++)
+		path[i] = i < 2 ? "/a"[i] : "\xc3\xa9"[i % 2];
+	memset(state, 1, sizeof(state));
+	r.request.path = (struct span){ path, sizeof(path) };
+	r.tracestate = (struct span){ state, sizeof(state) };
+	payload_free(&(struct cJSON *){ encoded(&r, &e) });
+	ck_assert_uint_le(e.subject.len, ENCODE_SUBJECT_MAX);
+	ck_assert_uint_ge(e.subject.len, ENCODE_SUBJECT_MAX - 1);
+	ck_assert(json_is_utf8(e.subject));
+	ck_assert(span_is((struct span){ e.subject.at, 8 }, "GET /a\xc3\xa9"));
+
+	memset(path, 1, sizeof(path));
+	path[0] = '/';
+	payload_free(&(struct cJSON *){ encoded(&r, &e) });
+	json_init(&j, &text);
+	bus_write_cloudevent_within(&j, &(struct journal_row){
+		.source = e.source, .type = e.type, .subject = e.subject,
+		.partition_key = e.subject, .extensions = e.extensions,
+		.data = e.data }, 1);
+	ck_assert_uint_gt(text.len, 2 * (ENCODE_SUBJECT_MAX - 16));
+	ck_assert_uint_lt(text.len, BUS_EVENT_BYTES);
+	buf_fini(&text);
+}
+END_TEST
+
 static double
 cost_us(const struct bus_record *r, struct journal_event *e)
 {
@@ -443,6 +479,7 @@ main(void)
 	tcase_add_loop_test(t, body_is_stored_safely, 0, ARRAY_SIZE(bodies));
 	tcase_add_test(t, urls_in_headers_are_redacted);
 	tcase_add_test(t, cloudevent_has_its_attributes);
+	tcase_add_test(t, attributes_fit_an_event);
 	tcase_add_test(t, encoding_is_cheap);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

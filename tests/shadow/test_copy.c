@@ -216,11 +216,16 @@ START_TEST(commands_are_events_with_a_waiting_pair)
 				     "\"shadow\":true"));
 	ck_assert_ptr_nonnull(strstr(e->event.extensions.at,
 				     "\"causationid\":\""));
+	ck_assert_ptr_nonnull(strstr(e->event.extensions.at,
+				     "\"dataschema\":\""
+				     BUS_COMMAND_SCHEMA "\""));
 	data = payload_parse(e->event.data, NULL);
 	ck_assert_int_eq(payload_int(payload_at(data, "/request/json/a"), 0),
 			 1);
 	ck_assert_str_eq(payload_string(payload_at(data, "/route/target"),
 					""), "orders");
+	ck_assert_str_eq(payload_string(payload_member(data, "durability"),
+					""), "bounded");
 	ck_assert_int_eq(pair.deadline_us - pair.sent_us, 2000000);
 	ck_assert(id_equal(&pair.command_id, &e->event.id));
 	payload_free(&data);

@@ -3,6 +3,7 @@
 #include "shadow/exchange.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "tests/shadow/cases.h"
 
@@ -122,6 +123,27 @@ START_TEST(says_which_event_is_unreadable)
 }
 END_TEST
 
+/* As in live commands: an event's attributes stay small. */
+START_TEST(a_trace_state_too_long_is_none)
+{
+	char data[1024], state[513 + 1] = { 0 };
+	struct shadow_exchange *x;
+	struct journal_row row;
+
+	for (size_t n = 512; n <= 513; n++) {
+		memset(state, 's', n);
+		snprintf(data, sizeof(data), "{\"request\":{\"method\":"
+			 "\"GET\",\"target\":\"/\",\"headers\":{"
+			 "\"traceparent\":\"p\",\"tracestate\":\"%s\"}}}",
+			 state);
+		row = row_with(data);
+		x = shadow_exchange_decode(&row, NULL);
+		ck_assert(!x->tracestate == (n > 512));
+		shadow_exchange_free(&x);
+	}
+}
+END_TEST
+
 TCase *
 case_exchange(void)
 {
@@ -129,6 +151,7 @@ case_exchange(void)
 
 	tcase_add_test(t, reads_what_was_recorded);
 	tcase_add_test(t, the_trace_is_the_events_else_the_callers);
+	tcase_add_test(t, a_trace_state_too_long_is_none);
 	tcase_add_loop_test(t, unknown_methods_are_unsafe, 0,
 			    ARRAY_SIZE(methods));
 	tcase_add_loop_test(t, knows_when_nobody_answered, 0,
