@@ -260,6 +260,10 @@ int journal_row_fill(struct journal_reader *r, sqlite3_stmt *s,
 int journal_reader_failed(struct journal_reader *r, const char *what);
 struct span journal_column_span(sqlite3_stmt *s, int i);
 const char *journal_column_str(sqlite3_stmt *s, int i);	/* never NULL */
+/* removed.c: the last number of the noted gap that `sequence` is in; less than
+ * that when it is in none, -1 when that cannot be read. */
+MUST_CHECK int64_t journal_removed_to(struct journal_reader *r,
+				      int64_t sequence);
 /* As struct journal_filter has it. */
 bool journal_filter_type(const char *filter, struct span type);
 bool journal_filter_subject(const char *filter, struct span subject);

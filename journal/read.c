@@ -4,7 +4,10 @@
  * Who wants every type gets the rows as they come. For others a read walks the
  * numbers and types, over a partial index where one fits the filter, and
  * fetches only the rows that are wanted: the bodies of all others are never
- * touched. */
+ * touched.
+ *
+ * Numbers are dense but for what `removed` has. Whoever meets all of them
+ * stops at one that is missing; a partial index cannot tell. */
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -294,6 +297,26 @@ enum walked {
 	WALKED_DAMAGED		/* the tree leads astray behind `scanned` */
 };
 
+/* From w->scanned on to just before `next` there is no event. All of it must
+ * have been noted; what was is behind us. */
+static enum walked
+pass_gap(struct journal_reader *r, struct walk *w, int64_t next)
+{
+	int64_t last;
+
+	if (w->scanned < 0)
+		w->scanned = 0;
+	while (w->scanned + 1 < next) {
+		last = journal_removed_to(r, w->scanned + 1);
+		if (last < 0)
+			return WALKED_FAILED;
+		if (last <= w->scanned)
+			return WALKED_DAMAGED;
+		w->scanned = last < next ? last : next - 1;
+	}
+	return WALKED_A_WHILE;
+}
+
 static bool
 is_scan(const struct walk *w)
 {
@@ -316,14 +339,26 @@ walk_got(struct walk *w, int64_t sequence, enum fetched got)
 	return WALKED_A_WHILE;
 }
 
+static bool
+meets_all(const struct journal_reader *r, const sqlite3_stmt *walk)
+{
+	return walk == r->stmts[STMT_WALK_ALL];
+}
+
 static enum walked
 walk_row(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 {
 	int64_t sequence = sqlite3_column_int64(s, 0);
 	enum fetched got = FETCHED_NOT;
+	enum walked passed;
 
 	if (sequence <= w->scanned || sequence > w->newest)
 		return WALKED_DAMAGED;
+	if (meets_all(r, s)) {
+		passed = pass_gap(r, w, sequence);
+		if (passed != WALKED_A_WHILE)
+			return passed;
+	}
 	if (walk_wants(r, s, w->filter))
 		got = row_fetch(r, sequence, &w->sink);
 	return walk_got(w, sequence, got);
@@ -334,13 +369,27 @@ static enum walked
 scan_row(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 {
 	int64_t sequence = sqlite3_column_int64(s, SCAN_SEQUENCE);
+	enum walked passed;
 
 	if (sequence <= w->scanned || sequence > w->newest)
 		return WALKED_DAMAGED;
-	if (sequence != w->scanned + 1 && !row_is_there(r, sequence))
-		return WALKED_DAMAGED;
+	if (sequence != w->scanned + 1) {
+		passed = row_is_there(r, sequence) ? pass_gap(r, w, sequence)
+						   : WALKED_DAMAGED;
+		if (passed != WALKED_A_WHILE)
+			return passed;
+	}
 	return walk_got(w, sequence,
 			row_deliver(r, s, sequence, &w->sink));
+}
+
+/* No row is left; the newest is known by other ways, too. */
+static enum walked
+walk_end(struct journal_reader *r, struct walk *w)
+{
+	enum walked passed = pass_gap(r, w, w->newest + 1);
+
+	return passed == WALKED_A_WHILE ? WALKED_TO_NEWEST : passed;
 }
 
 /* Damage in the middle of a scan: which row it is in is found by walking. */
@@ -365,7 +414,7 @@ scan_run(struct journal_reader *r, struct walk *w)
 		if (rc == SQLITE_ROW)
 			result = scan_row(r, s, w);
 		else if (rc == SQLITE_DONE)
-			result = WALKED_TO_NEWEST;
+			result = walk_end(r, w);
 		else if ((rc & 0xff) == SQLITE_CORRUPT)
 			result = WALKED_DAMAGED;
 		else
@@ -387,7 +436,8 @@ walk_run(struct journal_reader *r, sqlite3_stmt *s, struct walk *w)
 		if (rc == SQLITE_ROW)
 			result = walk_row(r, s, w);
 		else if (rc == SQLITE_DONE)
-			result = WALKED_TO_NEWEST;
+			result = meets_all(r, s) ? walk_end(r, w)
+						 : WALKED_TO_NEWEST;
 		else if ((rc & 0xff) == SQLITE_CORRUPT)
 			result = WALKED_DAMAGED;
 		else
@@ -403,6 +453,7 @@ static bool
 is_readable_after(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
 		  int64_t newest)
 {
+	struct walk w = { .scanned = sequence };
 	int64_t next = newest + 1;
 	int rc;
 
@@ -411,8 +462,11 @@ is_readable_after(struct journal_reader *r, sqlite3_stmt *s, int64_t sequence,
 	if (rc == SQLITE_ROW)
 		next = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
-	return rc == SQLITE_DONE ||
-	       (next > sequence && next <= newest && row_is_there(r, next));
+	if (rc == SQLITE_ROW && (next <= sequence || next > newest ||
+				 !row_is_there(r, next)))
+		return false;
+	return (rc == SQLITE_ROW || rc == SQLITE_DONE) &&
+	       (!meets_all(r, s) || pass_gap(r, &w, next) == WALKED_A_WHILE);
 }
 
 /* The first number from `bad` + 1 on behind which reading works again. */

@@ -51,3 +51,21 @@ journal_removed_add(struct journal_tx *tx, int64_t first, int64_t last,
 	journal_bind_str(tx, s, 3, reason);
 	journal_tx_run(tx, STMT_REMOVED_PUT, "note a gap");
 }
+
+int64_t
+journal_removed_to(struct journal_reader *r, int64_t sequence)
+{
+	sqlite3_stmt *s = r->stmts[STMT_REMOVED_TO];
+	int64_t last = 0;
+	int rc;
+
+	sqlite3_bind_int64(s, 1, sequence);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW)
+		last = sqlite3_column_int64(s, 0);
+	sqlite3_reset(s);
+	if (rc == SQLITE_ROW || rc == SQLITE_DONE ||
+	    (rc & 0xff) == SQLITE_CORRUPT)
+		return last;
+	return journal_reader_failed(r, "look for a gap");
+}

@@ -65,19 +65,22 @@ flip(int fd, off_t at, int bit)
 	ck_assert_int_eq(pwrite(fd, &byte, 1, at), 1);
 }
 
-/* How many events come; a file that no longer opens gives none. */
+/* How many events come; a file that no longer opens gives none. One that
+ * others follow is missing only if that was counted. */
 static unsigned
 deliver(void)
 {
 	const struct journal_filter all = {0};
 	struct journal_reader *r = journal_reader_open(fixture_path, NULL);
 	struct check c = {0};
-	int64_t scanned = 0;
+	int64_t scanned = 0, before = counter_get(COUNTER_JOURNAL_CORRUPT);
 
 	if (r)
 		(void)journal_read(r, 0, &all, SIZE_MAX, SIZE_MAX,
 				   is_unaltered, &c, &scanned);
 	journal_reader_close(&r);
+	if (c.delivered < c.last)
+		ck_assert_int_gt(counter_get(COUNTER_JOURNAL_CORRUPT), before);
 	return c.delivered;
 }
 
@@ -229,6 +232,139 @@ START_TEST(a_wrong_number_stops_the_reader)
 }
 END_TEST
 
+/* ---- events that a page no longer counts ---- */
+
+#define LEAF 0x0d	/* the first byte of a leaf of a table */
+
+static size_t
+page_bytes(int fd)
+{
+	unsigned char at[2];
+
+	ck_assert_int_eq(pread(fd, at, 2, 16), 2);
+	return (size_t)at[0] << 8 | at[1];
+}
+
+static bool
+has_an_event(const unsigned char *page, size_t bytes)
+{
+	for (int i = 1; i <= EVENTS; i++)
+		if (memmem(page, bytes, bodies[i], BODY))
+			return true;
+	return false;
+}
+
+/* The lowest bit of a leaf's number of events, or -1 when there are not two.
+ * Without it the last ones of the page are gone; all others are whole. */
+static int
+lowest_bit(int fd, off_t page, size_t bytes)
+{
+	static unsigned char at[65536];
+	int rows, bit = 0;
+
+	ck_assert_int_eq(pread(fd, at, bytes, page), (int)bytes);
+	rows = at[3] << 8 | at[4];
+	if (at[0] != LEAF || rows < 2 || rows > EVENTS ||
+	    !has_an_event(at, bytes))
+		return -1;
+	while (!(rows & 1 << bit))
+		bit++;
+	return bit;
+}
+
+static const char *const walks[] = { NULL, "*" };
+
+/* True when events were missing in the midst of others. */
+static bool
+stops_at_the_gap(const char *type, int64_t lost)
+{
+	const struct journal_filter f = { .type = type };
+	int64_t before = counter_get(COUNTER_JOURNAL_CORRUPT);
+	struct journal_reader *r = fixture_reader();
+	int64_t scanned = 0, first, last;
+	struct check c = {0};
+	int rc = 0, i;
+
+	for (i = 0; i < 3 && rc >= 0; i++)	/* again and again */
+		rc = journal_read(r, scanned, &f, SIZE_MAX, SIZE_MAX,
+				  is_unaltered, &c, &scanned);
+	ck_assert_uint_eq(c.delivered, c.last);
+	ck_assert_int_eq(scanned, c.last);
+	if (rc < 0) {
+		ck_assert_int_eq(counter_get(COUNTER_JOURNAL_CORRUPT),
+				 before + 1);
+		ck_assert(journal_reader_damage(r, &first, &last));
+		ck_assert_int_eq(first, c.last + 1);
+		ck_assert_int_eq(last, c.last + lost);
+		/* All others come to who gives these up. */
+		rc = journal_read(r, last, &f, SIZE_MAX, SIZE_MAX,
+				  is_unaltered, &c, &scanned);
+		ck_assert_int_eq(rc, EVENTS - last);
+		rc = -1;
+	}
+	journal_reader_close(&r);
+	return rc < 0;
+}
+
+/* Nothing but the numbers can tell: each row that is read is as it was. */
+START_TEST(a_row_that_is_not_counted_is_missed)
+{
+	unsigned stops = 0;
+	off_t page, size;
+	size_t step;
+	int fd, bit;
+
+	log_set_level(LOG_LEVEL_ERROR);
+	make_file();
+	fd = open(fixture_path, O_RDWR);
+	size = lseek(fd, 0, SEEK_END);
+	step = page_bytes(fd);
+	for (page = (off_t)step; page < size; page += (off_t)step) {
+		bit = lowest_bit(fd, page, step);
+		if (bit < 0)
+			continue;
+		flip(fd, page + 4, bit);
+		stops += stops_at_the_gap(walks[_i], 1 << bit);
+		flip(fd, page + 4, bit);
+	}
+	ck_assert_uint_gt(stops, 1);
+	ck_assert_uint_eq(deliver(), EVENTS);
+	close(fd);
+}
+END_TEST
+
+/* Retention leaves gaps, too, side by side and of several reasons. */
+START_TEST(gaps_that_are_noted_stop_nobody)
+{
+	const struct journal_filter f = { .type = walks[_i] };
+	int64_t scanned = 0, first, last;
+	struct journal_reader *r;
+	struct check c = {0};
+
+	log_set_level(LOG_LEVEL_ERROR);
+	make_file();
+	sql_exec("DELETE FROM event WHERE seq < 20 OR seq IN (30, 40);"
+		 "INSERT INTO removed VALUES(1, 9, 'retention');"
+		 "INSERT INTO removed VALUES(10, 15, 'forced');"
+		 "INSERT INTO removed VALUES(16, 19, 'lost');"
+		 "INSERT INTO removed VALUES(30, 30, 'retention')");
+	r = fixture_reader();
+	ck_assert_int_eq(journal_read(r, 0, &f, SIZE_MAX, SIZE_MAX,
+				      is_unaltered, &c, &scanned), -1);
+	ck_assert_uint_eq(c.delivered, 19);
+	ck_assert_int_eq(scanned, 39);
+	ck_assert(journal_reader_damage(r, &first, &last));
+	ck_assert_int_eq(first, 40);
+	ck_assert_int_eq(last, 40);
+	sql_exec("INSERT INTO removed VALUES(40, 40, 'retention')");
+	ck_assert_int_eq(journal_read(r, scanned, &f, SIZE_MAX, SIZE_MAX,
+				      is_unaltered, &c, &scanned), 20);
+	ck_assert_int_eq(scanned, EVENTS);
+	ck_assert(!journal_reader_damage(r, &first, &last));
+	journal_reader_close(&r);
+}
+END_TEST
+
 TCase *
 case_flips(void)
 {
@@ -240,5 +376,9 @@ case_flips(void)
 	tcase_add_test(t, damage_in_an_event_is_counted);
 	tcase_add_loop_test(t, a_wrong_number_stops_the_reader, 0,
 			    ARRAY_SIZE(numbers));
+	tcase_add_loop_test(t, a_row_that_is_not_counted_is_missed, 0,
+			    ARRAY_SIZE(walks));
+	tcase_add_loop_test(t, gaps_that_are_noted_stop_nobody, 0,
+			    ARRAY_SIZE(walks));
 	return t;
 }
