@@ -25,6 +25,17 @@ clock_mono_ms(void)
 	return clock_mono_us() / 1000u;
 }
 
+/* clock_boot_us is monotonic as well, counts while the machine sleeps, and is
+ * the same for all processes until the next boot. Any thread. */
+static inline int64_t
+clock_boot_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
 /* Wall time in microseconds since the epoch (UTC). Any thread. */
 static inline int64_t
 clock_wall_us(void)

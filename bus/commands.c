@@ -206,16 +206,37 @@ commands_was_given(struct commands *c, const struct id *id)
 	return given;
 }
 
+/* Under the lock. */
+static bool
+take_back(struct commands *c, const struct id *id)
+{
+	struct command *m = find_or_add(c, id);
+
+	if (!m || m->given)
+		return false;
+	m->taken_back = true;
+	return true;
+}
+
 bool
 commands_take_back(struct commands *c, const struct id *id)
 {
-	struct command *m;
-	bool taken = false;
+	bool taken;
 
 	pthread_mutex_lock(&c->lock);
-	m = find_or_add(c, id);
-	if (m && !m->given)
-		taken = m->taken_back = true;
+	taken = take_back(c, id);
+	pthread_mutex_unlock(&c->lock);
+	return taken;
+}
+
+bool
+commands_cancel(struct commands *c, const struct id *id)
+{
+	bool taken;
+
+	pthread_mutex_lock(&c->lock);
+	taken = (*place(c, id) || made_ms(id) > c->known_since_ms) &&
+		take_back(c, id);
 	pthread_mutex_unlock(&c->lock);
 	return taken;
 }

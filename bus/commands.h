@@ -17,6 +17,9 @@ bool commands_forget(struct commands *c, const struct id *id);
 bool commands_was_given(struct commands *c, const struct id *id);
 /* commands_take_back: false when it was given; else it never will be. */
 bool commands_take_back(struct commands *c, const struct id *id);
+/* commands_cancel: the same for a command that nobody may wait for; false as
+ * well when it was perhaps given and that is forgotten. */
+bool commands_cancel(struct commands *c, const struct id *id);
 /* commands_release: the command is out of the log, it need not be kept from
  * anybody any more. */
 void commands_release(struct commands *c, const struct id *id);

@@ -9,6 +9,7 @@
 #include "bus/commands.h"
 #include "bus/encode.h"
 #include "bus/groups.h"
+#include "journal/operation.h"
 
 #define BUS_MAGIC 0x42555321u
 #define BUS_SESSIONS_GONE 64
@@ -109,6 +110,10 @@ struct taken_back *taken_back_new(const struct id *id,
 				  void *arg);
 void taken_back_post(struct bus *b, struct taken_back *t);
 void taken_back_free(struct taken_back **t);
+/* Instead of taken_back_post, as part of another item: taken_back_mark inside
+ * its apply; once that is on disk, taken_back_marked, which takes it. */
+void taken_back_mark(struct taken_back *t, struct journal_tx *tx);
+void taken_back_marked(struct bus *b, struct taken_back *t);
 
 /* ---- operations.c ---- */
 
@@ -118,6 +123,18 @@ MUST_CHECK struct operations *operations_open(struct bus *b,
 void operations_close(struct operations **o);
 /* operations_finished: its answer is on disk. The journal's thread. */
 void operations_finished(struct operations *o, const struct id *operation);
+/* operations_is_own: was its command made since this process started? */
+bool operations_is_own(const struct operations *o,
+		       const struct journal_operation *op);
+
+/* ---- ended.c ---- */
+
+enum ended { ENDED_GIVEN_UP, ENDED_CANCELLED };
+/* ended_finish gives a pending operation its last answer, inside apply; -1
+ * without memory. */
+MUST_CHECK int ended_finish(struct bus *b, struct journal_tx *tx,
+			    const struct journal_operation *o,
+			    enum ended why);
 
 /* ---- server.c ---- */
 

@@ -5,6 +5,7 @@
  * that answers past their time are deleted. */
 #include "bus/operations.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -16,7 +17,8 @@
 
 #define WAITING_MAX 65536	/* questions */
 #define BUCKETS 1024
-#define LOOK_AGAIN_MS 10000	/* the wall clock may be set */
+#define LOOK_AGAIN_MS 10000	/* for dead letters */
+#define GIVE_UP_MOST 50		/* in one sweep */
 #define SWEEP_AGAIN_MS 1000	/* after a failure */
 
 struct watch {
@@ -32,6 +34,7 @@ struct operations {
 	pthread_t thread;
 	bool runs;
 	int64_t due_us;			/* the thread's; 0: never */
+	int64_t began_after;		/* the newest event then */
 
 	pthread_mutex_t lock;		/* of all below */
 	pthread_cond_t rung;
@@ -118,12 +121,18 @@ bus_unwatch(struct bus *bus, const struct id *operation,
 	free_watches(w);
 }
 
-void
-operations_finished(struct operations *o, const struct id *operation)
+bool
+operations_is_own(const struct operations *o,
+		  const struct journal_operation *op)
+{
+	return op->sequence > o->began_after;
+}
+
+static void
+tell_watchers(struct operations *o, const struct id *operation)
 {
 	struct watch *all, *w;
 
-	counter_inc(COUNTER_OPERATIONS_DONE);
 	pthread_mutex_lock(&o->lock);
 	all = take_watches(o, operation, NULL);
 	o->look = true;
@@ -132,6 +141,13 @@ operations_finished(struct operations *o, const struct id *operation)
 	for (w = all; w; w = w->next)
 		w->wake(w->arg, &w->watcher);
 	free_watches(all);
+}
+
+void
+operations_finished(struct operations *o, const struct id *operation)
+{
+	counter_inc(COUNTER_OPERATIONS_DONE);
+	tell_watchers(o, operation);
 }
 
 /* ---- questions ---- */
@@ -173,38 +189,61 @@ take_question(struct operations *o)
 struct found {
 	struct operations *o;
 	struct bus_lookup *l;
+	bool dead;		/* its end may be near */
 };
+
+static int64_t
+now_us(const struct operations *o)
+{
+	return journal_time_us(o->bus->journal);
+}
+
+/* What a client is told is compared with its own clock. */
+static void
+tell_wall_time(struct journal_operation *o, int64_t ahead_us)
+{
+	o->created_us += ahead_us;
+	if (o->expires_us)
+		o->expires_us += ahead_us;
+	if (o->died_us)
+		o->died_us += ahead_us;
+}
 
 static void
 on_found(void *arg, const struct journal_operation *row)
 {
 	struct found *f = arg;
 	struct bus_lookup *l = f->l;
+	int64_t now = now_us(f->o);
 
 	l->operation = *row;
 	l->operation.rule = l->operation.answer = (struct span){ "", 0 };
+	tell_wall_time(&l->operation, clock_wall_us() - now);
+	f->dead = row->died_us != 0;
 	if (row->state != JOURNAL_OPERATION_DONE)
 		return;
-	if (row->expires_us <= clock_wall_us()) {
+	if (row->expires_us <= now) {
 		l->operation.state = JOURNAL_OPERATION_EXPIRED;
 		return;
 	}
 	l->answer = kept_open(f->o->bus->source->key, &l->id, row->answer);
 	if (!l->answer)
 		log_error("bus.operation", "an answer that is kept cannot be "
-			  "read: was the file digest.key of the data "
+			  "read: was the file redact.key of the data "
 			  "directory replaced?");
 }
 
-static void
+/* Returns whether it is worth looking what is due. */
+static bool
 answer_question(struct operations *o, struct bus_lookup *l)
 {
-	struct found f = { o, l };
+	struct found f = { o, l, false };
 	int rc = journal_read_operation(o->reader, &l->id, on_found, &f);
 
 	l->result = rc < 0 ? BUS_LOOKUP_FAILED :
 		    rc > 0 ? BUS_LOOKUP_FOUND : BUS_LOOKUP_NONE;
 	l->done(l);
+	return f.dead;
 }
 
 /* ---- the end by time ---- */
@@ -213,15 +252,43 @@ struct sweep {
 	struct journal_item item;
 	struct operations *o;
 	int expired;
+	size_t given_up;
+	struct id ids[GIVE_UP_MOST];
 };
+
+/* After an operator's time for a redrive there is an end, also of the key. */
+static void
+give_up(struct sweep *s, struct journal_tx *tx)
+{
+	int64_t now = journal_tx_time_us(tx);
+	struct journal_operation o;
+
+	s->given_up = 0;
+	while (s->given_up < GIVE_UP_MOST &&
+	       journal_tx_operation_given_up(tx, now, &o) == 1) {
+		if (ended_finish(s->o->bus, tx, &o, ENDED_GIVEN_UP) < 0)
+			return;
+		s->ids[s->given_up++] = o.id;
+	}
+}
 
 static int
 sweep_apply(struct journal_item *item, struct journal_tx *tx)
 {
 	struct sweep *s = (struct sweep *)item;
 
-	s->expired = journal_tx_operations_sweep(tx, clock_wall_us());
+	give_up(s, tx);
+	s->expired = journal_tx_operations_sweep(tx, journal_tx_time_us(tx));
 	return 0;
+}
+
+static void
+sweep_count(const struct sweep *s)
+{
+	counter_add(COUNTER_OPERATIONS_EXPIRED, s->expired);
+	counter_add(COUNTER_OPERATIONS_GIVEN_UP, (int64_t)s->given_up);
+	for (size_t i = 0; i < s->given_up; i++)
+		tell_watchers(s->o, &s->ids[i]);
 }
 
 static void
@@ -231,7 +298,7 @@ sweep_done(struct journal_item *item, enum journal_status status)
 	struct operations *o = s->o;
 
 	if (status == JOURNAL_COMMITTED)
-		counter_add(COUNTER_OPERATIONS_EXPIRED, s->expired);
+		sweep_count(s);
 	free(s);
 	pthread_mutex_lock(&o->lock);
 	if (status != JOURNAL_COMMITTED)
@@ -267,10 +334,12 @@ sweep_start(struct operations *o)
 static uint64_t
 next_look(const struct operations *o, uint64_t now_ms)
 {
-	int64_t left_us = o->due_us - clock_wall_us();
+	int64_t left_us = o->due_us - now_us(o);
 
-	if (o->due_us == 0 || o->sweeping)
+	if (o->sweeping)
 		return 0;
+	if (o->due_us == 0)
+		return now_ms + LOOK_AGAIN_MS;
 	if (left_us <= 0)
 		return o->rest_ms;
 	return left_us > LOOK_AGAIN_MS * 1000 ?
@@ -284,10 +353,10 @@ sleep_until(struct operations *o, uint64_t at_ms)
 	struct timespec ts = { (time_t)(at_ms / 1000u),
 			       (long)(at_ms % 1000u) * 1000000 };
 
-	if (at_ms)
-		(void)pthread_cond_timedwait(&o->rung, &o->lock, &ts);
-	else
+	if (!at_ms)
 		pthread_cond_wait(&o->rung, &o->lock);
+	else if (pthread_cond_timedwait(&o->rung, &o->lock, &ts) == ETIMEDOUT)
+		o->look = true;		/* commands may have died */
 }
 
 /* With the lock, which it leaves for the journal. */
@@ -299,7 +368,7 @@ look_for_due(struct operations *o)
 	o->look = false;
 	pthread_mutex_unlock(&o->lock);
 	if (journal_read_operations_due(o->reader, &due) < 0)
-		due = clock_wall_us() + LOOK_AGAIN_MS * 1000;
+		due = now_us(o) + LOOK_AGAIN_MS * 1000;
 	pthread_mutex_lock(&o->lock);
 	o->due_us = due;
 }
@@ -308,7 +377,7 @@ static bool
 sweep_is_due(const struct operations *o)
 {
 	return !o->stopping && !o->sweeping && o->due_us &&
-	       o->due_us <= clock_wall_us() && o->rest_ms <= clock_mono_ms();
+	       o->due_us <= now_us(o) && o->rest_ms <= clock_mono_ms();
 }
 
 static void *
@@ -316,6 +385,7 @@ operations_main(void *arg)
 {
 	struct operations *o = arg;
 	struct bus_lookup *l;
+	bool dead;
 
 	(void)pthread_setname_np(pthread_self(), "operations");
 	pthread_mutex_lock(&o->lock);
@@ -323,8 +393,9 @@ operations_main(void *arg)
 		l = take_question(o);
 		if (l) {
 			pthread_mutex_unlock(&o->lock);
-			answer_question(o, l);
+			dead = answer_question(o, l);
 			pthread_mutex_lock(&o->lock);
+			o->look |= dead;
 		} else if (o->look && !o->sweeping) {
 			look_for_due(o);
 		} else if (sweep_is_due(o)) {
@@ -352,6 +423,7 @@ operations_open(struct bus *b, struct error *err)
 	o->bus = b;
 	o->last = &o->first;
 	o->look = true;
+	o->began_after = journal_last_sequence(b->journal);
 	pthread_mutex_init(&o->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

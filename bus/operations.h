@@ -21,8 +21,8 @@ struct bus_lookup {
 	/* done: on the reading thread; the lookup is the caller's again. */
 	void (*done)(struct bus_lookup *l);
 	enum bus_lookup_result result;
-	/* FOUND: its spans are empty. Past its time it is EXPIRED, whether or
-	 * not it was deleted already. */
+	/* FOUND: its spans are empty, its times as the wall clock has it now.
+	 * Past its time it is EXPIRED, whether or not it was deleted. */
 	struct journal_operation operation;
 	/* DONE: the caller's to free; NULL when it cannot be unsealed. */
 	struct bus_reply *answer;
@@ -41,5 +41,14 @@ MUST_CHECK int bus_watch(struct bus *bus, const struct id *operation,
 /* bus_unwatch: wake is not called any more, unless it was already. */
 void bus_unwatch(struct bus *bus, const struct id *operation,
 		 const struct id *watcher);
+
+/* bus_cancel takes a command back for good that no consumer was given, and
+ * ends its operation, in one transaction. `done` is called once on the
+ * journal's thread; false (and no call) without memory. TOO_LATE: it was
+ * given, perhaps, or has its answer. FAILED: ask again. */
+enum bus_cancelled { BUS_CANCELLED, BUS_CANCEL_TOO_LATE, BUS_CANCEL_FAILED };
+typedef void bus_cancelled_fn(void *arg, enum bus_cancelled result);
+MUST_CHECK bool bus_cancel(struct bus *bus, const struct id *exchange_id,
+			   bus_cancelled_fn *done, void *arg);
 
 #endif

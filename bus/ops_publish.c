@@ -215,7 +215,7 @@ keep_answer(struct publication *p, struct journal_tx *tx)
 	if (a->kept)
 		journal_tx_operation_finish(
 			tx, &a->operation.id, buf_span(&sealed),
-			clock_wall_us() + a->operation.keep_us);
+			journal_tx_time_us(tx) + a->operation.keep_us);
 }
 
 /* A claimed reply is delivered even when its own event failed: the waiting

@@ -2,7 +2,6 @@
 /* An exchange as an item of the journal: encoded on the writer's thread. */
 #include "bus/record.h"
 
-#include "base/clock.h"
 #include "base/counter.h"
 #include "bus/emit.h"
 #include "bus/encode.h"
@@ -42,7 +41,7 @@ find_key(struct bus_operation *o, struct journal_tx *tx)
 	if (found <= 0)
 		return found;
 	if (older.state == JOURNAL_OPERATION_DONE &&
-	    older.expires_us <= clock_wall_us()) {
+	    older.expires_us <= journal_tx_time_us(tx)) {
 		journal_tx_operation_expire(tx, &older.id);
 		return 0;
 	}
@@ -57,11 +56,13 @@ find_key(struct bus_operation *o, struct journal_tx *tx)
 }
 
 static void
-put_operation(const struct bus_record *r, struct journal_tx *tx)
+put_operation(const struct bus_record *r, int64_t sequence,
+	      struct journal_tx *tx)
 {
 	const struct bus_operation *b = r->operation;
 	struct journal_operation o = { .id = b->id, .exchange = r->exchange_id,
-				       .created_us = clock_wall_us(),
+				       .created_us = journal_tx_time_us(tx),
+				       .sequence = sequence,
 				       .keep_us = b->keep_us,
 				       .when_done = b->when_done,
 				       .rule = r->rule };
@@ -76,13 +77,15 @@ static int
 append_kept(struct bus_record *r, const struct journal_event *e,
 	    struct journal_tx *tx)
 {
+	int64_t sequence = 0;
+
 	if (find_key(r->operation, tx) < 0)
 		return -1;
 	if (r->operation->found != BUS_FOUND_NONE)
 		return 0;
-	if (journal_tx_append(tx, e, NULL) < 0)
+	if (journal_tx_append(tx, e, &sequence) < 0)
 		return -1;
-	put_operation(r, tx);
+	put_operation(r, sequence, tx);
 	return 0;
 }
 

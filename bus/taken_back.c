@@ -41,12 +41,23 @@ keep(struct bus *b, struct taken_back *t)
 
 /* ---- made ---- */
 
+void
+taken_back_mark(struct taken_back *t, struct journal_tx *tx)
+{
+	journal_tx_state_put(tx, TAKEN_BACK, t->key, SPAN_LITERAL("1"));
+}
+
+void
+taken_back_marked(struct bus *b, struct taken_back *t)
+{
+	t->bus = b;
+	keep(b, t);
+}
+
 static int
 mark_apply(struct journal_item *item, struct journal_tx *tx)
 {
-	struct taken_back *t = (struct taken_back *)item;
-
-	journal_tx_state_put(tx, TAKEN_BACK, t->key, SPAN_LITERAL("1"));
+	taken_back_mark((struct taken_back *)item, tx);
 	return 0;
 }
 

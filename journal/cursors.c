@@ -110,6 +110,7 @@ journal_tx_dead_put(struct journal_tx *tx, const struct journal_dead *d)
 	journal_bind_str(tx, s, 6, d->reason);
 	journal_bind_str(tx, s, 7, d->consumer);
 	journal_tx_run(tx, STMT_DEAD_PUT, "store a dead letter");
+	journal_operations_die(tx, d->sequence, d->sequence);
 	attempt_put(tx, &last);
 }
 
@@ -130,6 +131,7 @@ journal_tx_redrive(struct journal_tx *tx, int64_t id, int64_t now_us)
 		return 0;
 	sqlite3_bind_int64(tx->j->stmts[STMT_DEAD_NOTE], 2, now_us);
 	(void)letter_run(tx, STMT_DEAD_NOTE, id, "note a redrive");
+	journal_operation_lives(tx, 0, id);
 	return letter_run(tx, STMT_DEAD_DELETE, id, "delete a dead letter");
 }
 
@@ -150,6 +152,7 @@ journal_tx_replay(struct journal_tx *tx, const char *group, int64_t sequence,
 	journal_tx_run(tx, STMT_REPLAY_PUT, "replay an event");
 	if (tx->failed || !sqlite3_changes(tx->j->db))
 		return JOURNAL_REPLAY_NONE;
+	journal_operation_lives(tx, sequence, 0);
 	event_bind(tx, STMT_DEAD_DELETE_EVENT, group, sequence);
 	journal_tx_run(tx, STMT_DEAD_DELETE_EVENT, "replay a dead letter");
 	if (tx->failed || !sqlite3_changes(tx->j->db))

@@ -45,6 +45,20 @@ int journal_schema_newest(void);
 MUST_CHECK int journal_schema_migrate(sqlite3 *db, const char *path,
 				      int version, struct error *err);
 
+/* ---- operation.c ---- */
+
+/* journal_operations_die: their commands are dead letters or deleted.
+ * journal_operation_lives: the command, or the letter's, may be answered. */
+void journal_operations_die(struct journal_tx *tx, int64_t first,
+			    int64_t last);
+void journal_operation_lives(struct journal_tx *tx, int64_t sequence,
+			     int64_t letter);
+
+/* ---- time.c ---- */
+
+/* journal_time_begin: before the writer runs. */
+void journal_time_begin(struct journal *j);
+
 /* ---- settle.c ---- */
 
 /* journal_log_settle: before the first commit, no other writer. */
@@ -199,6 +213,7 @@ struct journal {
 	uint64_t commit_us;
 	size_t company;
 	int64_t cache_bytes;
+	int64_t time_offset_us;	/* to the machine's counter */
 	int64_t dropped_bytes;	/* from the file's start */
 
 	struct retain retain;	/* the writer's own */

@@ -69,6 +69,12 @@ const char *journal_path(const struct journal *j);
 /* journal_is_writable: false from a failed commit until a good one. Any
  * thread, one atomic load. */
 bool journal_is_writable(const struct journal *j);
+/* journal_time_us: wall time as it was at the first start since the machine
+ * was booted, plus what has passed; nobody can set it. For what is kept for
+ * some time. Any thread; _tx_ inside apply. */
+int64_t journal_time_us(const struct journal *j);
+struct journal_tx;
+int64_t journal_tx_time_us(const struct journal_tx *tx);
 int64_t journal_last_sequence(const struct journal *j);	/* any thread */
 
 /* A single-producer ring for one worker. journal_push never blocks and

@@ -293,6 +293,7 @@ journal_open(const struct journal_options *o, struct error *err)
 	if (j->lock_fd < 0 || file_open(j, err) < 0 ||
 	    load_sequence(j, err) < 0 || journal_mark_compare(j, err) < 0)
 		return NULL;
+	journal_time_begin(j);
 	sqlite3_wal_hook(j->db, on_wal, j);
 	if (pthread_create(&j->thread, NULL, journal_writer_main, j)) {
 		error_set(err, "%s: cannot start the writer's thread", j->path);

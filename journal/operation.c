@@ -14,7 +14,7 @@ text_column(sqlite3_stmt *s, int i, char *out, size_t size)
 	snprintf(out, size, "%s", journal_column_str(s, i));
 }
 
-/* The columns that all three statements begin with. */
+/* The columns that all statements begin with. */
 static int
 fill(sqlite3_stmt *s, struct journal_operation *o)
 {
@@ -34,6 +34,8 @@ fill(sqlite3_stmt *s, struct journal_operation *o)
 	text_column(s, 7, o->caller, sizeof(o->caller));
 	text_column(s, 8, o->key, sizeof(o->key));
 	text_column(s, 9, o->fingerprint, sizeof(o->fingerprint));
+	o->sequence = sqlite3_column_int64(s, 10);
+	o->died_us = sqlite3_column_int64(s, 11);
 	return 0;
 }
 
@@ -109,6 +111,7 @@ journal_tx_operation_put(struct journal_tx *tx,
 	journal_bind_span(tx, s, 7, span_of(o->caller));
 	journal_bind_span(tx, s, 8, span_of(o->key));
 	journal_bind_span(tx, s, 9, span_of(o->fingerprint));
+	sqlite3_bind_int64(s, 10, o->sequence);
 	journal_tx_run(tx, STMT_OPERATION_PUT, "store an operation");
 }
 
@@ -129,6 +132,36 @@ journal_tx_operation_expire(struct journal_tx *tx, const struct id *id)
 {
 	bind_id(tx, tx->j->stmts[STMT_OPERATION_EXPIRE], 1, id);
 	journal_tx_run(tx, STMT_OPERATION_EXPIRE, "delete an answer");
+}
+
+int
+journal_tx_operation_given_up(struct journal_tx *tx, int64_t now_us,
+			      struct journal_operation *out)
+{
+	sqlite3_bind_int64(tx->j->stmts[STMT_OPERATION_GIVEN_UP], 1, now_us);
+	return find(tx, STMT_OPERATION_GIVEN_UP, out);
+}
+
+void
+journal_operations_die(struct journal_tx *tx, int64_t first, int64_t last)
+{
+	sqlite3_stmt *s = tx->j->stmts[STMT_OPERATION_DIES];
+
+	sqlite3_bind_int64(s, 1, first);
+	sqlite3_bind_int64(s, 2, last);
+	sqlite3_bind_int64(s, 3, journal_tx_time_us(tx));
+	journal_tx_run(tx, STMT_OPERATION_DIES, "note a dead command");
+}
+
+void
+journal_operation_lives(struct journal_tx *tx, int64_t sequence,
+			int64_t letter)
+{
+	sqlite3_stmt *s = tx->j->stmts[STMT_OPERATION_LIVES];
+
+	sqlite3_bind_int64(s, 1, sequence);
+	sqlite3_bind_int64(s, 2, letter);
+	journal_tx_run(tx, STMT_OPERATION_LIVES, "revive a command");
 }
 
 int
@@ -159,9 +192,9 @@ journal_read_operation(struct journal_reader *r, const struct id *id,
 	sqlite3_bind_blob(s, 1, id->bytes, sizeof(id->bytes), SQLITE_STATIC);
 	rc = sqlite3_step(s);
 	if (rc == SQLITE_ROW && fill(s, &o) == 0) {
-		o.rule = journal_column_span(s, 10);
-		o.answer = (struct span){ sqlite3_column_blob(s, 11),
-				(size_t)sqlite3_column_bytes(s, 11) };
+		o.rule = journal_column_span(s, 12);
+		o.answer = (struct span){ sqlite3_column_blob(s, 13),
+				(size_t)sqlite3_column_bytes(s, 13) };
 		fn(arg, &o);
 		found = 1;
 	} else if (rc != SQLITE_DONE) {

@@ -19,7 +19,10 @@ struct journal_operation {
 	struct id id;			/* random, whole */
 	struct id exchange;		/* the command's correlation */
 	enum journal_operation_state state;
-	int64_t created_us, expires_us;	/* wall time; 0: never so far */
+	int64_t created_us, expires_us;	/* journal_time_us; 0: never so far */
+	int64_t sequence;		/* of the command; 0: not known */
+	int64_t died_us;		/* PENDING: since then the command is
+					 * a dead letter or deleted; or 0 */
 	int64_t keep_us;		/* from the answer to its end */
 	int when_done;			/* the owner's own */
 	char caller[JOURNAL_OPERATION_CALLER_SIZE];	/* or "": any */
@@ -48,6 +51,10 @@ void journal_tx_operation_finish(struct journal_tx *tx, const struct id *id,
 				 struct span answer, int64_t expires_us);
 /* journal_tx_operation_expire: from DONE to EXPIRED; its key is free. */
 void journal_tx_operation_expire(struct journal_tx *tx, const struct id *id);
+/* journal_tx_operation_given_up finds one whose command died `keep` ago: 1, 0
+ * or -1. Without rule. */
+int journal_tx_operation_given_up(struct journal_tx *tx, int64_t now_us,
+				  struct journal_operation *out);
 /* journal_tx_operations_sweep expires what is due and forgets what has been
  * expired for as long as it was kept, some of each. Returns how many
  * expired. */
@@ -60,7 +67,7 @@ int journal_read_operation(struct journal_reader *r, const struct id *id,
 			   void (*fn)(void *arg,
 				      const struct journal_operation *o),
 			   void *arg);
-/* journal_read_operations_due: when (wall time) the sweep has work; 0: never
+/* journal_read_operations_due: when the sweep has work; 0: never
  * as it is. -1 on failure. */
 int journal_read_operations_due(struct journal_reader *r, int64_t *due_us);
 

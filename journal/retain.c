@@ -240,8 +240,10 @@ judge(struct journal *j, struct step *st, const struct candidate *c)
 static void
 step_note(struct step *st)
 {
-	if (st->first && !st->tx.failed)
+	if (st->first && !st->tx.failed) {
 		journal_removed_add(&st->tx, st->first, st->last, st->reason);
+		journal_operations_die(&st->tx, st->first, st->last);
+	}
 	st->first = 0;
 }
 

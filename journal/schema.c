@@ -246,6 +246,28 @@ static const char *const migrations[] = {
 	" CASE expires WHEN 0 THEN NULL ELSE"
 	" strftime('%Y-%m-%dT%H:%M:%SZ', expires / 1000000, 'unixepoch') END,"
 	" key IS NOT NULL, length(answer) FROM operation;",
+
+	/* Whether anybody may still answer: where the command is, and since
+	 * when it is a dead letter or gone. */
+	"ALTER TABLE operation ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE operation ADD COLUMN died INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX operation_pending ON operation(sequence)"
+	" WHERE state = 0;"
+	"CREATE INDEX operation_died ON operation(died + keep)"
+	" WHERE state = 0 AND died > 0;"
+	"DROP VIEW operations;"
+	"CREATE VIEW operations(correlationid, rule, state, created, expires,"
+	" keyed, answer_bytes, sequence, died) AS"
+	" SELECT correlation, rule, CASE state WHEN 0 THEN 'pending'"
+	" WHEN 1 THEN 'done' ELSE 'expired' END,"
+	" strftime('%Y-%m-%dT%H:%M:%S', created / 1000000, 'unixepoch')"
+	" || printf('.%06dZ', created % 1000000),"
+	" CASE expires WHEN 0 THEN NULL ELSE"
+	" strftime('%Y-%m-%dT%H:%M:%SZ', expires / 1000000, 'unixepoch') END,"
+	" key IS NOT NULL, length(answer), nullif(sequence, 0),"
+	" CASE died WHEN 0 THEN NULL ELSE"
+	" strftime('%Y-%m-%dT%H:%M:%SZ', died / 1000000, 'unixepoch') END"
+	" FROM operation;",
 };
 
 static const struct {

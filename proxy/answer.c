@@ -125,11 +125,12 @@ static const char *
 answer_own(struct exchange *ex, const char *phrase, const char *lines,
 	   struct span body)
 {
+	struct arena *a = ex->own_arena ? ex->own_arena : &ex->arena;
 	char *head, *copy;
 
 	ex->answered_here = true;
-	copy = arena_copy(&ex->arena, body.at, body.len);
-	head = arena_printf(&ex->arena,
+	copy = arena_copy(a, body.at, body.len);
+	head = arena_printf(a,
 			    "HTTP/1.1 %d %s\r\n%s"
 			    "Content-Type: %.*s\r\n"
 			    "Content-Length: %zu\r\n%s%s%s\r\n",

@@ -122,6 +122,7 @@ struct exchange {
 	struct message_fields answer_fields;	/* as recorded */
 	struct bus_reply *reply;
 	const char *own_lines;		/* more of an own answer's head */
+	struct arena *own_arena;	/* set aside for it; NULL: `arena` */
 
 	/* commands whose answer is kept */
 	struct later *later;		/* this is one, or NULL */

@@ -219,6 +219,8 @@ later_prepare(struct exchange *ex)
 	if (!l)
 		return PROBLEM_OVERLOAD;
 	memset(l, 0, sizeof(*l));
+	arena_init(&l->arena, l->room, sizeof(l->room),
+		   sizeof(l->room) - 16);	/* as aligned */
 	read_preferences(ex, l);
 	later_caller(ex, l->operation.caller);
 	p = read_key(ex, l, &keyed);
@@ -279,15 +281,16 @@ write_document(struct exchange *ex, const char *place, struct buf *out)
 void
 later_accept(struct exchange *ex)
 {
-	const struct later *l = ex->later;
+	struct later *l = ex->later;
 	const char *prefix = ex->lease->rules->status_path;
 	char id[ID_TEXT_SIZE], place[ID_TEXT_SIZE + 160], applied[64];
 	CLEANUP(buf_fini) struct buf body = { 0 };
 
 	snprintf(place, sizeof(place), "%s%s", prefix,
 		 id_text(&l->operation.id, id));
+	ex->own_arena = &l->arena;
 	ex->own_lines = arena_printf(
-		&ex->arena, "%sLocation: %s\r\nRetry-After: 1\r\n"
+		&l->arena, "%sLocation: %s\r\nRetry-After: 1\r\n"
 		"Cache-Control: no-store\r\n%s%s",
 		ex->own_lines ? ex->own_lines : "", place,
 		applied_line(l, applied),

@@ -3,6 +3,7 @@
 #ifndef PROXY_LATER_H
 #define PROXY_LATER_H
 
+#include "base/arena.h"
 #include "base/prefer.h"
 #include "bus/operations.h"
 #include "bus/record.h"
@@ -12,6 +13,7 @@
 struct exchange;
 struct worker;
 
+#define LATER_ROOM 3072
 #define LATER_WAIT_MAX_MS 60000u	/* of one question */
 
 /* In the exchange's arena. */
@@ -20,6 +22,10 @@ struct later {
 	struct prefer prefer;
 	bool async;		/* the caller is sent away with 202 */
 	unsigned wait_ms;	/* after so long */
+	/* For the 202, set aside before the command is sent: once it is, its
+	 * caller must get the address. */
+	struct arena arena;
+	char room[LATER_ROOM];
 };
 
 /* later_prepare makes ex->later when the rule and the client want an answer

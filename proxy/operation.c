@@ -25,6 +25,9 @@ struct poll {
 	uint64_t until_ms;	/* a client waits; 0: it does not */
 	bool repeat;		/* of a key, not a status resource */
 	bool wants_answer;	/* behind a redirect */
+	bool cancels;
+	bool settled;		/* `cancelled` says what came of it */
+	enum bus_cancelled cancelled;
 	bool answered;		/* the lookup, as it was then */
 	bool watching, woken;
 };
@@ -76,7 +79,7 @@ parse_rest(struct span rest, struct poll *p)
 static enum flow
 refuse_method(struct exchange *ex)
 {
-	ex->own_lines = "Allow: GET, HEAD\r\n";
+	ex->own_lines = "Allow: GET, HEAD, DELETE\r\n";
 	return step_problem(ex, PROBLEM_OPERATION_METHOD);
 }
 
@@ -124,14 +127,16 @@ operation_begin(struct exchange *ex)
 	counter_inc(COUNTER_OPERATIONS_POLLED);
 	if (!p)
 		return step_problem(ex, PROBLEM_OVERLOAD);
-	if (!span_is(ex->view.method, "GET") &&
+	p->cancels = span_is(ex->view.method, "DELETE");
+	if (!p->cancels && !span_is(ex->view.method, "GET") &&
 	    !span_is(ex->view.method, "HEAD"))
 		return refuse_method(ex);
 	if (!split_path(ex, prefix, path, sizeof(path), &rest) ||
 	    !parse_rest(rest, p))
 		return step_problem(ex, PROBLEM_NO_OPERATION);
 	exchange_deadline(ex, ex->worker->proxy->client_idle_ms);
-	read_wait(ex, p);
+	if (!p->cancels)
+		read_wait(ex, p);
 	return step_go(ex, STEP_OPERATION);
 }
 
@@ -276,7 +281,8 @@ write_time(struct json *j, const char *name, int64_t us)
 }
 
 static void
-write_document(const struct journal_operation *o, struct buf *out)
+write_document(const struct journal_operation *o, const char *state,
+	       struct buf *out)
 {
 	bool done = o->state == JOURNAL_OPERATION_DONE;
 	char id[ID_TEXT_SIZE];
@@ -285,12 +291,16 @@ write_document(const struct journal_operation *o, struct buf *out)
 	json_init(&j, out);
 	json_object_begin(&j);
 	json_key(&j, "state");
-	json_str(&j, done ? "done" : "pending");
+	json_str(&j, state);
 	json_key(&j, "correlationid");
 	json_str(&j, id_text(&o->exchange, id));
 	write_time(&j, "created", o->created_us);
 	if (done)
 		write_time(&j, "expires", o->expires_us);
+	if (o->died_us && !done) {
+		write_time(&j, "failed", o->died_us);
+		write_time(&j, "gives_up", o->died_us + o->keep_us);
+	}
 	json_object_end(&j);
 }
 
@@ -304,7 +314,7 @@ answer_pending(struct exchange *ex, const struct journal_operation *o)
 		 "Cache-Control: no-store\r\nMatapalo-Operation: pending\r\n",
 		 later_retry_s(o->created_us));
 	add_lines(ex, line);
-	write_document(o, &body);
+	write_document(o, o->died_us ? "failed" : "pending", &body);
 	answer_document(ex, 200, "OK", buf_span(&body));
 	return FLOW_NEXT;
 }
@@ -319,7 +329,7 @@ answer_redirect(struct exchange *ex, const struct poll *p)
 		 "Matapalo-Operation: done\r\n",
 		 ex->lease->rules->status_path, id_text(&p->lookup.id, id));
 	add_lines(ex, line);
-	write_document(&p->lookup.operation, &body);
+	write_document(&p->lookup.operation, "done", &body);
 	answer_document(ex, 303, "See Other", buf_span(&body));
 	return FLOW_NEXT;
 }
@@ -356,6 +366,64 @@ answer_or_wait(struct exchange *ex, struct poll *p)
 			     answer_pending(ex, &p->lookup.operation);
 }
 
+/* ---- second thoughts ---- */
+
+static void
+cancel_arrived(struct worker *w, struct mail *m)
+{
+	struct poll *p = (struct poll *)((char *)m -
+					 offsetof(struct poll, mail));
+	struct exchange *ex = p->ex;
+
+	(void)w;
+	INVARIANT(ex->commit_pending);
+	ex->commit_pending = false;
+	p->settled = true;
+	exchange_run(ex);
+}
+
+/* On the journal's thread. */
+static void
+cancel_done(void *arg, enum bus_cancelled result)
+{
+	struct poll *p = arg;
+
+	p->cancelled = result;
+	p->mail.handle = cancel_arrived;
+	worker_mail(p->ex->worker, &p->mail);
+}
+
+static enum flow
+cancel(struct exchange *ex, struct poll *p)
+{
+	if (ex->worker->detached)
+		return step_problem(ex, PROBLEM_OVERLOAD);
+	ex->commit_pending = true;
+	if (bus_cancel(ex->worker->proxy->bus, &p->lookup.operation.exchange,
+		       cancel_done, p))
+		return FLOW_WAIT;
+	ex->commit_pending = false;
+	return step_problem(ex, PROBLEM_OVERLOAD);
+}
+
+static enum flow
+answer_cancelled(struct exchange *ex, const struct poll *p)
+{
+	CLEANUP(buf_fini) struct buf body = { 0 };
+
+	switch (p->cancelled) {
+	case BUS_CANCEL_TOO_LATE:
+		return step_problem(ex, PROBLEM_CANCEL_TOO_LATE);
+	case BUS_CANCEL_FAILED:
+		return step_problem(ex, PROBLEM_JOURNAL);
+	case BUS_CANCELLED:
+		break;
+	}
+	write_document(&p->lookup.operation, "cancelled", &body);
+	answer_document(ex, 200, "OK", buf_span(&body));
+	return FLOW_NEXT;
+}
+
 static enum flow
 answer_found(struct exchange *ex, struct poll *p)
 {
@@ -364,10 +432,14 @@ answer_found(struct exchange *ex, struct poll *p)
 	/* Whoever may not ask must not learn that there is something. */
 	if (!p->repeat && !later_is_caller(ex, o->caller))
 		return step_problem(ex, PROBLEM_NO_OPERATION);
+	if (p->settled)
+		return answer_cancelled(ex, p);
 	switch (o->state) {
 	case JOURNAL_OPERATION_PENDING:
-		return answer_or_wait(ex, p);
+		return p->cancels ? cancel(ex, p) : answer_or_wait(ex, p);
 	case JOURNAL_OPERATION_DONE:
+		if (p->cancels)
+			return step_problem(ex, PROBLEM_CANCEL_TOO_LATE);
 		return answer_done(ex, p);
 	case JOURNAL_OPERATION_EXPIRED:
 		break;

@@ -2,6 +2,7 @@
 """Commands whose caller does not wait: 202, a status resource that survives
 kill -9, long polls, strangers, and the end of what is kept."""
 import os
+import sqlite3
 import threading
 import time
 
@@ -97,9 +98,67 @@ def pending(case, matapalo, place):
     case.equal(poll(matapalo.port, place, ("Prefer", "wait=0")).status, 200,
                "a wait of nothing")
     with Client(matapalo.port) as client:
+        answer = client.request("PUT", place)
+        case.equal((answer.status, answer.get("Allow")),
+                   (405, "GET, HEAD, DELETE"), "asked for or cancelled")
         answer = client.request("DELETE", place)
-        case.equal((answer.status, answer.get("Allow")), (405, "GET, HEAD"),
-                   "only asked for")
+        case.equal((answer.status, answer.json()["code"]),
+                   (409, "operation.too_late"), "a consumer has it")
+
+
+def cancelled(case, matapalo):
+    """Of two commands that nobody was given one is taken back: it says so
+    from then on, and the other one only is ever given."""
+    with Client(matapalo.port) as client:
+        place, answer = accepted(case, client, 5, "/never")
+        own, _ = accepted(case, client, 5, "/mine-never",
+                          ("Authorization", "Bearer a"))
+        case.equal(client.request("DELETE", own).status, 404,
+                   "a stranger cancels nothing")
+        answer = client.request("DELETE", place)
+        case.equal((answer.status, answer.json()["state"]),
+                   (200, "cancelled"), "taken back")
+        answer = client.request("GET", place)
+        case.equal((answer.status, answer.json()["code"]),
+                   (409, "operation.cancelled"), "and final")
+        answer = client.request("DELETE", place)
+        case.equal((answer.status, answer.json()["code"]),
+                   (409, "operation.too_late"), "once")
+    given = case.path("given")
+    case.consume(matapalo, "unheard", """
+with open(%r, "a") as f:
+    f.write(event["correlationid"] + "\\n")
+""" % given, ["--type", "shop.unheard.v1", "--from", "oldest"])
+    lib.wait_for(lambda: len(lines(given)) >= 2, "the other ones")
+    case.check(answer.json()["correlationid"] not in lines(given),
+               "what was taken back is given to nobody")
+    case.equal(len(set(lines(given))), 2, "commands given")
+    with Client(matapalo.port) as client:
+        answer = client.request("DELETE", own, b"",
+                                [("Authorization", "Bearer a")])
+        case.equal(answer.status, 409, "given, so it stays")
+    return place
+
+
+def doomed(case, matapalo):
+    """A dead letter is no answer, but said; after `keep` it is final."""
+    with Client(matapalo.port) as client:
+        place, _ = accepted(case, client, 6, "/doomed")
+        case.equal(poll(matapalo.port, place).json()["state"], "pending",
+                   "nobody yet")
+    consumer = case.consume(matapalo, "doomed", "raise SystemExit(1)",
+                            ["--type", "shop.doomed.v1", "--from", "oldest",
+                             "--max-attempts", "1"])
+    lib.wait_for(lambda: poll(matapalo.port, place).json().get("state")
+                 == "failed", "the dead letter to be said")
+    answer = poll(matapalo.port, place)
+    case.equal((answer.status, answer.get("Matapalo-Operation")),
+               (200, "pending"), "it may be redriven")
+    case.check(answer.json()["gives_up"] > answer.json()["failed"], "an end")
+    answer = poll(matapalo.port, place, ("Prefer", "wait=10"))
+    case.equal((answer.status, answer.json()["code"]),
+               (504, "operation.given_up"), "the end, told who waited")
+    return place, consumer
 
 
 def strangers(case, matapalo, origin, place):
@@ -204,23 +263,60 @@ def killed(case, matapalo, strike, again, done):
     return matapalo, places
 
 
-def expiry(case, matapalo, strike, place):
+def expiry(case, matapalo, strike, again, place):
     before = poll(matapalo.port, place).status
     case.equal(before, 201, "kept until its time")
     strike.clock(jump=DAY + 60)
-    case.equal(poll(matapalo.port, place).status, 410, "and then no more")
+    case.equal(poll(matapalo.port, place).status, 201, "the clock jumps")
+    with Client(matapalo.port) as client:
+        brief, _ = accepted(case, client, -9, "/brief")
+    settled(matapalo.port, brief)
+    lib.wait_for(lambda: poll(matapalo.port, brief).status == 410, "its end")
+    lib.wait_for(lambda: poll(matapalo.port, brief).status == 404,
+                 "it to be forgotten")
+    matapalo.stop()
+    matapalo = again()
+    case.equal(poll(matapalo.port, place).status, 201, "a later process")
+    matapalo.stop()
+    new_boot(matapalo)
+    matapalo = again()
+    case.equal(poll(matapalo.port, place).status, 410, "a later boot, a day")
     lib.wait_for(lambda: matapalo.query(
         "SELECT count(*) FROM operations WHERE state = 'done'")[0][0] == 0,
         "answers past their time to be deleted", 20)
     case.equal(poll(matapalo.port, place).status, 410, "it was there once")
-    strike.clock(jump=2 * DAY + 120)
-    lib.wait_for(lambda: poll(matapalo.port, place).status == 404,
-                 "it to be forgotten", 20)
     rows = matapalo.query("SELECT state, count(*) FROM operations "
                           "GROUP BY state")
     case.check([r for r in rows if r[0] == "pending"],
                "what has no answer is never deleted: %r" % rows)
     strike.clock()
+    return matapalo
+
+
+def new_boot(matapalo):
+    """As if the machine had been started anew."""
+    db = sqlite3.connect(os.path.join(matapalo.data, "journal.db"))
+    db.execute("UPDATE state SET value = 'x' || value WHERE space = 'journal'"
+               " AND key = 'time'")
+    db.commit()
+    db.close()
+
+
+def stopped(case, matapalo, place):
+    """Who waits while it ends is told how it is, and may ask the next."""
+    got = []
+    before = matapalo.metrics()["matapalo_operation_requests_total"]
+    thread = threading.Thread(target=lambda: got.append(
+        poll(matapalo.port, place, ("Prefer", "wait=30"))))
+    thread.start()
+    lib.wait_for(lambda: matapalo.metrics()[
+        "matapalo_operation_requests_total"] > before, "it to ask")
+    start = time.monotonic()
+    case.equal(matapalo.stop(), 0, "exit status")
+    thread.join()
+    case.check(time.monotonic() - start < 8, "without waiting")
+    case.equal((got[0].status, got[0].json()["state"]), (200, "pending"),
+               "how it is")
 
 
 def rules_of(origin):
@@ -229,6 +325,7 @@ def rules_of(origin):
         "targets": {
             "legacy": {"url": origin.url},
             "reports": {"command": COMMAND, "reply_within": "10s"},
+            "doomed": {"command": "shop.doomed.v1"},
             "nobody": {"command": "shop.unheard.v1"}},
         "rules": [
             {"name": "reports", "match": {"path": "/reports"},
@@ -238,6 +335,13 @@ def rules_of(origin):
             {"name": "mine", "match": {"path": "/mine"}, "stage": "migrated",
              "target": "reports", "respond": "async",
              "caller": "header:Authorization", "when_done": "redirect"},
+            {"name": "brief", "match": {"path": "/brief"}, "keep": "2s",
+             "stage": "migrated", "target": "reports", "respond": "async"},
+            {"name": "doomed", "match": {"path": "/doomed"}, "keep": "2s",
+             "stage": "migrated", "target": "doomed", "respond": "async"},
+            {"name": "mine-never", "match": {"path": "/mine-never"},
+             "stage": "migrated", "target": "nobody", "respond": "async",
+             "caller": "header:Authorization"},
             {"name": "never", "match": {"path": "/never"},
              "stage": "migrated", "target": "nobody", "respond": "async"}]}
 
@@ -258,9 +362,11 @@ def scenario(case):
                      ["--type", COMMAND, "--reply", "--from", "oldest",
                       "--batch", "1"])
     with Client(matapalo.port) as client:
-        accepted(case, client, 1, "/never")
+        never, _ = accepted(case, client, 1, "/never")
     place = preferences(case, matapalo)
     pending(case, matapalo, place)
+    cancelled(case, matapalo)
+    doomed(case, matapalo)
     strangers(case, matapalo, origin, place)
     long_polls(case, matapalo, place, go)
     whole(case, matapalo.port, place, 2)
@@ -268,8 +374,8 @@ def scenario(case):
     matapalo, places = killed(case, matapalo, strike, again, done)
     whole(case, matapalo.port, place, 2)
     if strike.works:
-        expiry(case, matapalo, strike, place)
-    case.equal(matapalo.stop(), 0, "exit status")
+        matapalo = expiry(case, matapalo, strike, again, place)
+    stopped(case, matapalo, never)
 
 
 lib.main(scenario)
