@@ -7,6 +7,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 
 import lib
 import pki
@@ -22,6 +23,8 @@ def make(case):
     p.leaf("the-rsa", "DNS:www.example,DNS:localhost", "ca")
     p.leaf("lone-rsa", "DNS:lone.example", "ca")
     p.leaf("expired", "DNS:expired.example", "ca", days=0)
+    made = time.time()
+    lib.wait_for(lambda: time.time() > made + 2, 5, "its end")
     p.leaf("service", "DNS:localhost", "ca")
     p.leaf("me", "DNS:me.example", "ca")
     p.leaf("you", "DNS:you.example", "ca")

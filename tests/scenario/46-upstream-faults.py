@@ -3,6 +3,7 @@
 reset. The caller gets the right status in the configured time or can see
 that the answer is cut; nothing leaks; nothing is executed twice."""
 import collections
+import glob
 import signal
 import socket
 import threading
@@ -409,6 +410,15 @@ def never_left(case, origin):
 TOGETHER = 12
 
 
+def is_stopped(matapalo):
+    """Whether no thread runs any more: a signal is not at once."""
+    for path in glob.glob("/proc/%d/task/*/stat" % matapalo.pid):
+        with open(path) as f:
+            if f.read().rsplit(")", 1)[1].split()[0] != "T":
+                return False
+    return True
+
+
 def unasked(case):
     """What a kept connection says before it was asked answers nobody, also
     when it has been chosen for a request by then."""
@@ -429,6 +439,7 @@ def unasked(case):
     for path in (b"/1", b"/2"):
         if path == b"/2":
             matapalo.signal(signal.SIGSTOP)
+            lib.wait_for(lambda: is_stopped(matapalo), 5, "the stop")
         for client in clients:
             client.send(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path)
         if path == b"/2":

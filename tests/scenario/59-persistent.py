@@ -169,7 +169,7 @@ def bad(case, matapalo):
     for subject in subjects:
         events += [{"subject": subject}, {"subject": "good-" + subject}]
     h.publish(events)
-    consume = h.start("--timeout", "700ms", "--parallel", "3")
+    consume = h.start("--timeout", "3s", "--parallel", "3")
     h.await_settled()
     consume.signal(lib.signal.SIGTERM)
     case.equal(consume.wait(), 0, "exit status")
