@@ -24,7 +24,7 @@ def make(case):
     p.leaf("lone-rsa", "DNS:lone.example", "ca")
     p.leaf("expired", "DNS:expired.example", "ca", days=0)
     made = time.time()
-    lib.wait_for(lambda: time.time() > made + 2, 5, "its end")
+    lib.wait_for(lambda: time.time() > made + 2, "its end", 5)
     p.leaf("service", "DNS:localhost", "ca")
     p.leaf("me", "DNS:me.example", "ca")
     p.leaf("you", "DNS:you.example", "ca")

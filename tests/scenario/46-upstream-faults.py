@@ -439,7 +439,7 @@ def unasked(case):
     for path in (b"/1", b"/2"):
         if path == b"/2":
             matapalo.signal(signal.SIGSTOP)
-            lib.wait_for(lambda: is_stopped(matapalo), 5, "the stop")
+            lib.wait_for(lambda: is_stopped(matapalo), "the stop", 5)
         for client in clients:
             client.send(b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path)
         if path == b"/2":
