@@ -62,9 +62,15 @@ struct emit_condition {
 
 enum emit_missing { EMIT_MISSING_NULL, EMIT_MISSING_SKIP };
 
+/* Who says what the data is like. */
+enum emit_schema { EMIT_SCHEMA_DERIVED, EMIT_SCHEMA_URI, EMIT_SCHEMA_FILE };
+
 struct emit {
 	const char *type;
-	const char *schema;		/* dataschema, or NULL */
+	const char *schema;		/* dataschema */
+	enum emit_schema schema_from;
+	const char *schema_file;	/* EMIT_SCHEMA_FILE: its path */
+	struct span shape;		/* JSON Schema of data */
 	size_t range_count;
 	struct { uint16_t from, to; } statuses[EMIT_RANGES_MAX];
 	const struct emit_condition *conditions;

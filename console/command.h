@@ -11,6 +11,8 @@
 #include "base/error.h"
 #include "console/console.h"
 
+struct rules;
+
 /* Exit statuses of every command. */
 enum command_exit {
 	COMMAND_OK = 0,
@@ -77,6 +79,18 @@ MUST_CHECK int command_duration(const struct command_call *call,
  * returns status. */
 int command_fail(enum command_exit status, const char *file,
 		 const struct error *err);
+/* command_load_rules loads --rules, or the file of the running process; NULL
+ * when it cannot, and has said so. */
+struct rules *command_load_rules(const struct command_call *call,
+				 const char *name);
+/* command_add_lines turns "line N: words" into "PATH:N: KIND: words". */
+void command_add_lines(struct buf *out, const char *path, const char *kind,
+		       const struct buf *lines);
+/* command_compare_events appends what the change of rules breaks, and
+ * notes; returns how much it breaks. */
+size_t command_compare_events(const struct rules *old,
+			      const struct rules *new, unsigned mode,
+			      struct buf *out);
 /* command_print writes text to stdout; COMMAND_FAILED when it cannot. */
 int command_print(struct buf *text);
 

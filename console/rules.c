@@ -31,9 +31,9 @@ add_line(struct buf *out, const char *path, const char *kind, struct span line)
 	buf_addc(out, '\n');
 }
 
-static void
-add_lines(struct buf *out, const char *path, const char *kind,
-	  const struct buf *lines)
+void
+command_add_lines(struct buf *out, const char *path, const char *kind,
+		  const struct buf *lines)
 {
 	struct span rest = buf_span(lines);
 
@@ -80,7 +80,7 @@ check_adapters(const struct rules *rules, const char *path)
 
 	for (size_t i = 0; i < rules->adapter_count; i++)
 		check_adapter(&rules->adapters[i], &found);
-	add_lines(&out, path, "refused", &found);
+	command_add_lines(&out, path, "refused", &found);
 	fputs(buf_str(&out), stderr);
 	return found.len > 0 ? -1 : 0;
 }
@@ -93,9 +93,9 @@ report(const struct rules *rules, const char *path, struct buf *out)
 	size_t failed, ran = 0;
 
 	rules_lint(rules, &warnings);
-	add_lines(out, path, "warning", &warnings);
+	command_add_lines(out, path, "warning", &warnings);
 	failed = rules_run_expect(rules, &failures, &ran);
-	add_lines(out, path, "failed", &failures);
+	command_add_lines(out, path, "failed", &failures);
 	/* The default rule is one of the set, but not of the file's list. */
 	buf_printf(out, "%s: %zu rules, %zu targets, %zu of %zu tests passed\n",
 		   path, rules->rule_count - 1, rules->target_count,
@@ -123,7 +123,7 @@ check_files(const struct console_program *p, const struct rules *rules,
 
 	if (p->check_rules && p->check_rules(rules, &warnings, &err))
 		return refuse(path, &err);
-	add_lines(out, path, "warning", &warnings);
+	command_add_lines(out, path, "warning", &warnings);
 	return COMMAND_OK;
 }
 
@@ -143,6 +143,38 @@ check_rules(const struct console_program *p, const char *path,
 	return report(rules, path, out) ? COMMAND_FAILED : COMMAND_OK;
 }
 
+size_t
+command_compare_events(const struct rules *old, const struct rules *new,
+		       unsigned mode, struct buf *out)
+{
+	struct buf findings CLEANUP(buf_fini) = { 0 };
+	struct buf notes CLEANUP(buf_fini) = { 0 };
+	size_t n = rules_compare_events(old, new,
+					(enum rules_compatibility)mode,
+					&findings, &notes);
+
+	command_add_lines(out, new->path, "refused", &findings);
+	command_add_lines(out, new->path, "note", &notes);
+	return n;
+}
+
+static int
+check_against(const char *old_path, const char *path, struct buf *out)
+{
+	struct rules *old CLEANUP(rules_unref) = NULL;
+	struct rules *new CLEANUP(rules_unref) = NULL;
+	struct error err = { 0 };
+
+	old = rules_load_file(old_path, &err);
+	if (!old)
+		return refuse(old_path, &err);
+	new = rules_load_file(path, &err);
+	if (!new)
+		return refuse(path, &err);
+	return command_compare_events(old, new, new->emit_compatibility, out)
+		       ? COMMAND_FAILED : COMMAND_OK;
+}
+
 static int
 check_settings(const struct console_program *p, const char *path,
 	       struct settings *s, struct buf *out)
@@ -156,7 +188,7 @@ check_settings(const struct console_program *p, const char *path,
 	    (p->check_settings &&
 	     p->check_settings(&s->value, &warnings, &err)))
 		return refuse(path, &err);
-	add_lines(out, path, "warning", &warnings);
+	command_add_lines(out, path, "warning", &warnings);
 	buf_printf(out, "%s: the settings can be used\n", path);
 	return COMMAND_OK;
 }
@@ -168,6 +200,7 @@ command_check(const struct command_call *call)
 	struct buf out CLEANUP(buf_fini) = { 0 };
 	const char *settings = call->values[OPTION_SETTINGS];
 	const char *rules = call->arg_count ? call->args[0] : NULL;
+	const char *against = call->values[OPTION_AGAINST];
 	struct error err = { 0 };
 	int status = COMMAND_OK;
 
@@ -182,6 +215,8 @@ command_check(const struct command_call *call)
 		rules = s.value.rules;
 	if (status == COMMAND_OK && rules)
 		status = check_rules(call->program, rules, &out);
+	if (status == COMMAND_OK && rules && against)
+		status = check_against(against, rules, &out);
 	return command_print(&out) ? COMMAND_FAILED : status;
 }
 
@@ -248,23 +283,35 @@ load(const struct command_call *call, const struct runfile *run,
 	return NULL;
 }
 
-static int
-explain(const struct command_call *call, const struct message_request *req)
+struct rules *
+command_load_rules(const struct command_call *call, const char *name)
 {
-	struct rules *rules CLEANUP(rules_unref) = NULL;
 	struct runfile run CLEANUP(runfile_fini) = { 0 };
-	struct buf out CLEANUP(buf_fini) = { 0 };
+	struct rules *rules;
 	struct error err = { 0 };
 	const char *path = NULL;
 
 	if (!call->values[OPTION_RULES] &&
 	    runfile_read(&run, command_data(call), &err)) {
-		error_context(&err, "explain: give --rules FILE");
-		return command_fail(COMMAND_USAGE, NULL, &err);
+		error_context(&err, "%s: give --rules FILE", name);
+		(void)command_fail(COMMAND_USAGE, NULL, &err);
+		return NULL;
 	}
 	rules = load(call, &run, &path, &err);
 	if (!rules)
-		return command_fail(COMMAND_USAGE, path, &err);
+		(void)command_fail(COMMAND_USAGE, path, &err);
+	return rules;
+}
+
+static int
+explain(const struct command_call *call, const struct message_request *req)
+{
+	struct rules *rules CLEANUP(rules_unref) =
+		command_load_rules(call, "explain");
+	struct buf out CLEANUP(buf_fini) = { 0 };
+
+	if (!rules)
+		return COMMAND_USAGE;
 	router_explain(rules, req, &out);
 	return command_print(&out);
 }

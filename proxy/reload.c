@@ -134,6 +134,66 @@ reload_first(struct run *r)
 	return -1;
 }
 
+static void
+log_lines(struct buf *lines, void (*say)(const char *line, int len))
+{
+	const char *line = buf_str(lines);
+	int len;
+
+	for (; *line; line += len + (line[len] != '\0')) {
+		len = (int)strcspn(line, "\n");
+		say(line, len);
+	}
+}
+
+static void
+say_break(const char *line, int len)
+{
+	counter_inc(COUNTER_RULES_EMIT_BREAKS);
+	log_warn("rules.emit-breaks", "%.*s", len, line);
+}
+
+static void
+say_change(const char *line, int len)
+{
+	log_info("rules.emit-changed", "%.*s", len, line);
+}
+
+/* What consumers would meet; -1 when the rules say that they must not. */
+static int
+review_events(struct run *r, const struct rules *new, struct error *err)
+{
+	struct rules *old = rules_holder_get(&r->proxy.rules);
+	struct buf breaks CLEANUP(buf_fini) = { 0 };
+	struct buf notes CLEANUP(buf_fini) = { 0 };
+	size_t n = rules_compare_events(old, new, new->emit_compatibility,
+					&breaks, &notes);
+
+	rules_unref(&old);
+	log_lines(&breaks, say_break);
+	if (n > 0 && new->emit_refuses)
+		return error_set(err, "\"emit_compatibility\" is %s: %.*s",
+				 rules_compatibility_name(
+					 new->emit_compatibility),
+				 (int)strcspn(buf_str(&breaks), "\n"),
+				 buf_str(&breaks));
+	log_lines(&notes, say_change);
+	return 0;
+}
+
+/* A new set and its contexts, or nothing: the old ones go on. */
+static struct rules *
+load_again(struct run *r, struct tls_clients **tls, struct error *err)
+{
+	struct rules *rules = load_with_tls(r, tls, err);
+
+	if (rules && review_events(r, rules, err) < 0) {
+		rules_unref(&rules);
+		tls_clients_unref(tls);
+	}
+	return rules;
+}
+
 void
 reload_rules(struct run *r)
 {
@@ -145,7 +205,7 @@ reload_rules(struct run *r)
 
 	if (!r->settings->rules)
 		return;
-	rules = load_with_tls(r, &tls, &err);
+	rules = load_again(r, &tls, &err);
 	if (!rules || adopt(r, rules, tls, &err)) {
 		error_format(&err, r->settings->rules, text, sizeof(text));
 		counter_inc(COUNTER_RULES_REFUSED);

@@ -272,7 +272,7 @@ cover_same(struct compare *c, const struct compat_set *a, const json_t *b,
 		    !(mask & keys[i].of) ||
 		    (keys[i].alone && says_the_same(a, b, keys[i].key)))
 			continue;
-		snprintf(text, sizeof(text), "%s is not what it was",
+		snprintf(text, sizeof(text), "%s differs",
 			 keys[i].key);
 		ok = undecided(c, a, text);
 	}
@@ -383,8 +383,8 @@ cover_object(struct compare *c, const struct compat_set *a, const json_t *b)
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		key = json_string_value(json_array_get(list, i));
 		if (!compat_requires(a, key))
-			ok = found(c, a, "\"%.80s\" is required, and was "
-				   "not", key);
+			ok = found(c, a, "\"%.80s\" is required, and may "
+				   "be missing", key);
 	}
 	json_object_foreach(json_object_get(b, "properties"), key, s)
 		ok &= cover_member(c, a, b, key);
@@ -441,10 +441,10 @@ cover_keywords(struct compare *c, const struct compat_set *a, const json_t *b,
 	bool ok = true;
 
 	if (type && (mask & ~compat_types(type)))
-		ok = found(c, a, "type: values of another type were taken");
+		ok = found(c, a, "type: values of another type can come");
 	if (json_object_get(b, "enum") || json_object_get(b, "const"))
 		ok = found(c, a, "only listed values are taken, and others "
-			   "were");
+			   "can come");
 	for (size_t i = 0; i < json_array_size(all); i++)
 		ok &= below_item(c, a, json_array_get(all, i), "allOf", i);
 	if (json_object_get(b, "$ref"))
@@ -475,7 +475,7 @@ covers_part(struct compare *c, const struct compat_set *a, const json_t *b)
 		if (json_equal(a->at[i].s, b) && compat_self_contained(b))
 			return true;
 	if (json_is_false(b))
-		return found(c, a, "nothing is taken here any more");
+		return found(c, a, "nothing is taken here");
 	if (split(c, a, b, &ok))
 		return ok;
 	values = compat_values(a, &made);

@@ -10,6 +10,8 @@
 #include "rules/compat_internal.h"
 
 #define FILE_MAX ((size_t)4 << 20)
+/* A member of data is two steps of its schema. */
+#define SCHEMA_DEPTH_MAX (2 * LOAD_DEPTH_MAX)
 
 static int
 check(struct rules_load *l, json_t *tree)
@@ -27,7 +29,7 @@ parse(struct span text, struct error *err)
 	json_error_t bad;
 	json_t *tree;
 
-	if (rules_position_deepest(l.text, LOAD_DEPTH_MAX, &where) < 0) {
+	if (rules_position_deepest(l.text, SCHEMA_DEPTH_MAX, &where) < 0) {
 		error_at(err, where.line, where.column, "nested too deeply");
 		return NULL;
 	}

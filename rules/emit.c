@@ -56,23 +56,6 @@ load_type(struct rules_load *l, const struct rules_node *node, struct emit *e)
 }
 
 static int
-load_schema(struct rules_load *l, const struct rules_node *node,
-	    struct emit *e)
-{
-	struct rules_node at;
-	const char *s;
-
-	if (!keys_get(node, KEY_EMIT_SCHEMA, &at))
-		return 0;
-	s = json_string_value(at.value);
-	if (attribute_check(ATTRIBUTE_DATASCHEMA, span_of(s), NULL) < 0)
-		return load_fail(l, &at, "\"%s\" is not a URI such as "
-				 "\"https://shop.example/order.v1.json\"", s);
-	e->schema = load_copy(l, s);
-	return e->schema ? 0 : -1;
-}
-
-static int
 load_text(struct compiler *c, const struct rules_node *node, enum key k,
 	  struct emit_text *out)
 {
@@ -275,8 +258,7 @@ load_one(struct compiler *c, const struct rules_node *node, struct emit *e)
 	struct rules_node data;
 	size_t chosen;
 
-	if (load_type(c->l, node, e) < 0 || load_schema(c->l, node, e) < 0 ||
-	    load_when(c, node, e) < 0 ||
+	if (load_type(c->l, node, e) < 0 || load_when(c, node, e) < 0 ||
 	    load_text(c, node, KEY_EMIT_SUBJECT, &e->subject) < 0 ||
 	    load_text(c, node, KEY_EMIT_PARTITION_KEY,
 		      &e->partition_key) < 0 ||
@@ -286,7 +268,9 @@ load_one(struct compiler *c, const struct rules_node *node, struct emit *e)
 	e->missing = chosen ? EMIT_MISSING_SKIP : EMIT_MISSING_NULL;
 	keys_get(node, KEY_EMIT_DATA, &data);
 	c->nodes = 0;
-	return compile_node(c, &data, &e->data);
+	if (compile_node(c, &data, &e->data) < 0)
+		return -1;
+	return emit_schema_load(c->l, node, e);
 }
 
 int

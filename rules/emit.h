@@ -10,6 +10,10 @@
 int emit_load(struct rules_load *l, const struct rules_node *rule_node,
 	      struct rules_rule *rule);
 
+/* emit_schema_load reads "schema", or derives one; all else must be there. */
+int emit_schema_load(struct rules_load *l, const struct rules_node *node,
+		     struct emit *e);
+
 /* emit_text_compile cuts a string at its placeholders. */
 int emit_text_compile(struct rules_load *l, const struct rules_node *at,
 		      const struct rules_rule *rule, const char *s,

@@ -183,6 +183,7 @@ load_tree(struct rules_load *l, json_t *tree)
 		return -1;
 	load_share_key(l, &root);
 	if (load_targets(l, &root) < 0 || load_rules(l, &root) < 0 ||
+	    load_events(l, &root) < 0 ||
 	    later_load_path(l, &root) < 0 || load_redact(l, &root) < 0 ||
 	    load_adapters(l, &root) < 0 || load_index(l, &root) < 0)
 		return -1;

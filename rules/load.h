@@ -44,6 +44,7 @@ int load_targets(struct rules_load *l, const struct rules_node *root);
 int load_protection(struct rules_load *l, const struct rules_node *node,
 		    struct rules_target *t);	/* of one target */
 int load_rules(struct rules_load *l, const struct rules_node *root);
+int load_events(struct rules_load *l, const struct rules_node *root);
 int load_redact(struct rules_load *l, const struct rules_node *root);
 int load_adapters(struct rules_load *l, const struct rules_node *root);
 int load_index(struct rules_load *l, const struct rules_node *root);

@@ -190,6 +190,30 @@ struct rules_adapter {
 	int line;
 };
 
+/* An event that a rule emits; a type of events, with all who emit it. */
+struct rules_emitter {
+	const struct rules_rule *rule;
+	const struct emit *emit;
+};
+struct rules_event {
+	const char *type;
+	const char *schema;		/* dataschema */
+	const char *file;		/* of the schema, NULL: derived */
+	struct span text;		/* JSON Schema of the data */
+	int line;			/* of the rule */
+	const struct rules_emitter *from;
+	size_t from_count;
+};
+
+/* Who must not break by a change; table in rules/compatibility.def. */
+enum { RULES_OLD_BY_NEW = 1, RULES_NEW_BY_OLD = 2 };
+enum rules_compatibility {
+#define COMPATIBILITY(sym, directions, sentence) RULES_COMPATIBILITY_##sym,
+#include "rules/compatibility.def"
+#undef COMPATIBILITY
+	RULES_COMPATIBILITY_COUNT
+};
+
 struct rules {
 	uint32_t magic;
 	atomic_uint refs;
@@ -205,6 +229,10 @@ struct rules {
 	const char *status_path;	/* "/.../", NULL: none is reserved */
 	struct rules_adapter *adapters;
 	size_t adapter_count;
+	struct rules_event *events;	/* by type */
+	size_t event_count;
+	enum rules_compatibility emit_compatibility;
+	bool emit_refuses;		/* a change that breaks is refused */
 	struct rules_index *index;	/* compiled matcher, rules/match.c */
 	struct rules_memory *memory;	/* everything above lives here */
 };
@@ -244,6 +272,18 @@ size_t rules_lint(const struct rules *r, struct buf *out);
 size_t rules_run_expect(const struct rules *r, struct buf *out, size_t *ran);
 /* rules_schema appends a JSON Schema of the file, made from keys.def. */
 void rules_schema(struct buf *out);
+
+/* rules_event_find returns the type of events, or NULL. Any thread. */
+const struct rules_event *rules_event_find(const struct rules *r,
+					   const char *type);
+/* rules_compare_events appends a line ("line N: words", N in `new`) for each
+ * change of the events of `old` that breaks consumers, and returns their
+ * number; notes are what they may notice. One thread at a time. */
+size_t rules_compare_events(const struct rules *old, const struct rules *new,
+			    enum rules_compatibility mode,
+			    struct buf *findings, struct buf *notes);
+const char *rules_compatibility_name(enum rules_compatibility c);
+unsigned rules_compatibility_directions(enum rules_compatibility c);
 
 /* rules_status_in: does the set have that status? */
 bool rules_status_in(const struct rules_statuses *set, int status);

@@ -126,6 +126,46 @@ def refused(case, matapalo):
                "counted")
 
 
+def as_its_schema_says(case, matapalo, path):
+    """The schema that is derived from the template, held against events."""
+    shown = lib.command("schema", "show", "shop.refused.v2", "--rules", path)
+    case.equal(json.loads(shown.stdout)["$id"],
+               "urn:matapalo:emit:shop.refused:v2", "who it is")
+    case.check("urn:matapalo:emit:shop.refused:v2" in
+               json.dumps(events(matapalo, "shop.refused.v2")[0][6]),
+               "dataschema")
+    shown = lib.command("schema", "show", "shop.order.placed.v1", "--rules",
+                        path)
+    jsonschema = lib.schemas.jsonschema
+    if jsonschema:
+        validator = jsonschema.Draft202012Validator(json.loads(shown.stdout))
+        for row in events(matapalo, "shop.order.placed.v1"):
+            found = [e.message for e in validator.iter_errors(
+                json.loads(row[3]))]
+            case.equal(found, [], "the event as its schema says")
+
+
+def changed_rules(case, matapalo, path):
+    """A change that breaks consumers: counted, or refused by a key."""
+    with open(path, encoding="utf-8") as f:
+        content = json.load(f)
+    emit = content["rules"][0]["emit"]
+    del emit[0]["data"]["by"]
+    before = 0
+    for key, result in ((None, "ok"), ("FORWARD", "refused")):
+        if key:
+            content["emit_compatibility"] = key
+            del emit[0]["data"]["ref"]
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(content, f)
+        lib.wait_for(lambda: matapalo.metrics()[
+            'matapalo_rules_reloads_total{result="%s"}' % result] == 1,
+            "the reload is " + result)
+        now = matapalo.metrics()["matapalo_rules_emit_breaks_total"]
+        case.check(now > before, "counted: %s" % now)
+        before = now
+
+
 def no_secrets(case, matapalo):
     for name in ("journal.db", "journal.db-wal"):
         with open(matapalo.data + "/" + name, "rb") as f:
@@ -183,7 +223,9 @@ def scenario(case):
     one_order(case, matapalo)
     refused(case, matapalo)
     no_secrets(case, matapalo)
+    as_its_schema_says(case, matapalo, path)
     matapalo = over_a_kill(case, matapalo, path)
+    changed_rules(case, matapalo, path)
     case.equal(matapalo.stop(), 0, "exit status")
 
 
