@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/attribute.h"
 #include "rules/keys.h"
 
 #define TYPE_MAX 255
