@@ -147,17 +147,33 @@ run_op(struct call *c, const struct cJSON *in)
 			  "\"hello\" lists them", name);
 }
 
+/* The data of events that are published goes past the tree; of other
+ * operations a member of that name is nothing special. */
+static struct cJSON *
+parse_frame(struct call *c, struct span frame, struct error *err)
+{
+	size_t lifted;
+	struct cJSON *in = payload_parse_lifted(frame, FRAME_DEPTH_MAX, "data",
+						&lifted, err);
+	const char *op = payload_string(payload_member(in, "op"), "");
+
+	c->lifted = lifted ? frame : (struct span){ "", 0 };
+	if (!in || !lifted || strcmp(op, "publish") == 0)
+		return in;
+	payload_free(&in);
+	return payload_parse(frame, err);
+}
+
 enum call_result
 call_run(struct call *c, struct span frame)
 {
 	struct error err = { 0 };
 	enum call_result result;
-	struct cJSON *in = NULL;
+	struct cJSON *in;
 
 	buf_clear(&c->out);
 	c->group[0] = c->consumer[0] = c->request[0] = '\0';
-	if (payload_check(frame, FRAME_DEPTH_MAX, &err) == 0)
-		in = payload_parse(frame, &err);
+	in = parse_frame(c, frame, &err);
 	if (!in)
 		return call_error(c, "bad_frame", "line %d column %d: %s",
 				  err.line, err.column, err.text);

@@ -162,7 +162,7 @@ op_publish(struct call *c, const struct cJSON *in)
 
 	if (events)
 		return publish_many(c, in, events);
-	if (published_read(in, PUBLISHED_IN_REQUEST, &p, &err) < 0)
+	if (published_read(in, PUBLISHED_IN_REQUEST, c->lifted, &p, &err) < 0)
 		result = call_error(c, p.code, "%s", err.text);
 	else
 		result = publish(c, &p);

@@ -95,7 +95,7 @@ add_event(struct many *m, const struct cJSON *in)
 	struct error err = { 0 };
 	struct publication *made = NULL;
 	struct journal_event e;
-	int rc = published_read(in, PUBLISHED_IN_LIST, &p, &err);
+	int rc = published_read(in, PUBLISHED_IN_LIST, c->lifted, &p, &err);
 
 	if (rc == 0) {
 		published_event(&p, c->server->bus->source, &e);

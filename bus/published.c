@@ -162,6 +162,16 @@ write_extension(const struct cJSON *m, struct json *j)
 
 /* ---- data ---- */
 
+struct reading {
+	enum published_in where;
+	const struct cJSON *in, *data, *binary;
+	struct span lifted;	/* see payload_lifted */
+	struct span copied;	/* the text of data, or empty */
+	struct json extensions;	/* those that are not in the table */
+	struct buf text;
+	unsigned count;
+};
+
 static int
 refuse(struct published *p, const char *code)
 {
@@ -169,23 +179,34 @@ refuse(struct published *p, const char *code)
 	return -1;
 }
 
+static bool
+is_text(const struct reading *r)
+{
+	return r->copied.len ? r->copied.at[0] == '"'
+			     : payload_string(r->data, NULL) != NULL;
+}
+
 static int
-check_data(struct published *p, const struct cJSON *data, struct error *err)
+check_data(const struct reading *r, struct published *p, struct error *err)
 {
 	struct span type = p->given[ATTRIBUTE_DATACONTENTTYPE];
 
 	if (p->given[ATTRIBUTE_DATAREF].at)
 		return error_set(err, "data and dataref: give only one");
-	if (type.at && !attribute_is_json(type) && !payload_string(data, NULL))
+	if (type.at && !attribute_is_json(type) && !is_text(r))
 		return error_set(err, "data must be a string, as "
 				 "datacontenttype is not JSON");
 	return 0;
 }
 
 static int
-write_data(struct published *p, const struct cJSON *data, struct error *err)
+write_data(const struct reading *r, struct published *p, struct error *err)
 {
-	payload_write(data, &p->data);
+	p->data = r->copied;
+	if (p->data.len == 0) {
+		payload_write(r->data, &p->written);
+		p->data = buf_span(&p->written);
+	}
 	if (p->data.len <= DATA_BYTES_MAX)
 		return 0;
 	error_set(err, "data has %zu bytes, the limit is %u: store it "
@@ -233,14 +254,6 @@ is_request_member(enum published_in where, const char *name)
 	       (strcmp(name, "op") == 0 || strcmp(name, "token") == 0);
 }
 
-struct reading {
-	enum published_in where;
-	const struct cJSON *in, *data, *binary;
-	struct json extensions;	/* those that are not in the table */
-	struct buf text;
-	unsigned count;
-};
-
 static int
 read_data_member(struct reading *r, const struct cJSON *m, struct error *err)
 {
@@ -252,6 +265,8 @@ read_data_member(struct reading *r, const struct cJSON *m, struct error *err)
 	if (r->binary || r->data)
 		return error_set(err, "data and data_base64: give only one");
 	*to = m;
+	if (!binary && r->lifted.len > 0)
+		r->copied = payload_lifted(m, r->lifted);
 	return 0;
 }
 
@@ -301,7 +316,7 @@ read_members(struct reading *r, struct published *p, struct error *err)
 		return error_set(err, "extension attributes have %zu bytes, "
 				 "the limit is %u", r->text.len,
 				 EXTENSION_BYTES_MAX);
-	return r->data ? check_data(p, r->data, err) : 0;
+	return r->data ? check_data(r, p, err) : 0;
 }
 
 static int
@@ -318,7 +333,7 @@ write_parts(struct reading *r, struct published *p, struct error *err)
 	if (r->binary && write_binary(p, r->binary, &j, err) < 0)
 		return -1;
 	json_object_end(&j);
-	return r->data ? write_data(p, r->data, err) : 0;
+	return r->data ? write_data(r, p, err) : 0;
 }
 
 /* Texts that have been checked, as ids; in small letters from here on. */
@@ -330,9 +345,9 @@ take_id(struct span given, struct id *id)
 
 int
 published_read(const struct cJSON *in, enum published_in where,
-	       struct published *p, struct error *err)
+	       struct span lifted, struct published *p, struct error *err)
 {
-	struct reading r = { .where = where, .in = in };
+	struct reading r = { .where = where, .in = in, .lifted = lifted };
 	int rc = read_members(&r, p, err);
 
 	if (rc == 0 && take_id(p->given[ATTRIBUTE_CAUSATIONID], &p->cause))
@@ -347,7 +362,7 @@ published_read(const struct cJSON *in, enum published_in where,
 	if (rc < 0 && !p->code)
 		p->code = "bad_request";
 	if (rc == 0 &&
-	    (p->data.failed || p->extensions.failed || r.text.failed)) {
+	    (p->written.failed || p->extensions.failed || r.text.failed)) {
 		error_set(err, "the bus is out of memory");
 		rc = refuse(p, "no_memory");
 	}
@@ -358,7 +373,7 @@ published_read(const struct cJSON *in, enum published_in where,
 void
 published_fini(struct published *p)
 {
-	buf_fini(&p->data);
+	buf_fini(&p->written);
 	buf_fini(&p->extensions);
 }
 
@@ -402,6 +417,6 @@ published_event(const struct published *p, const struct bus_source *source,
 		.correlation = span_of(p->correlation),
 		.partition_key = or_nothing(given[ATTRIBUTE_PARTITIONKEY]),
 		.extensions = encode_members(&p->extensions),
-		.data = buf_span(&p->data),
+		.data = p->data,
 	};
 }

@@ -47,6 +47,7 @@ struct call {
 	bool punished;		/* waits for having guessed wrong */
 	struct buf out;
 	struct json json;	/* over out */
+	struct span lifted;	/* publish: the frame, see payload_lifted */
 
 	/* a long poll: again returns true once it has written an answer */
 	bool (*again)(struct call *c, bool last);
@@ -204,14 +205,16 @@ struct published {
 	char correlation[ID_TEXT_SIZE], causation[ID_TEXT_SIZE];
 	struct id id, correlation_id, cause;
 	bool has_id;
-	struct buf data, extensions;
+	struct span data;	/* in the frame, or in written */
+	struct buf written, extensions;
 	const char *code;	/* of a refusal */
 };
 
-/* published_read: 0, or -1 with err and p->code. In both cases the caller
- * calls published_fini. */
+/* published_read: 0, or -1 with err and p->code. `lifted` is the call's, and p
+ * lends from it. In both cases the caller calls published_fini. */
 MUST_CHECK int published_read(const struct cJSON *in, enum published_in where,
-			      struct published *p, struct error *err);
+			      struct span lifted, struct published *p,
+			      struct error *err);
 void published_fini(struct published *p);
 /* published_key is what it is known by when it is sent again. */
 struct id published_key(const struct published *p);

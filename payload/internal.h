@@ -10,6 +10,22 @@
 #define PAYLOAD_DEPTH_MAX 1000	/* cJSON's own limit, too */
 #define PAYLOAD_NUMBER_MAX 63	/* cJSON cuts longer number tokens */
 
+/* Values that are left out of the tree, see payload_parse_lifted. */
+struct payload_lift {
+	struct span name;
+	struct span rest;	/* of the text, not copied yet */
+	const char *start;	/* of the text */
+	struct buf out;		/* the text without them */
+	size_t count;
+	bool off;		/* not for this text */
+};
+void payload_lift_add(struct payload_lift *l, struct span value);
+/* payload_scan is payload_check that tells `lift` (or NULL) what it finds. */
+MUST_CHECK int payload_scan(struct span text, unsigned depth_max,
+			    struct payload_lift *lift, struct error *err);
+/* payload_tree makes the tree of a text that was scanned before. */
+struct cJSON *payload_tree(struct span text, struct error *err);
+
 /* payload_scan_number cuts the next number token of a text that was checked
  * before; false at the end. */
 bool payload_scan_number(struct span *rest, struct span *token);

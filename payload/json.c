@@ -46,20 +46,26 @@ keep_numbers(cJSON *item, struct span *rest)
 }
 
 struct cJSON *
-payload_parse(struct span text, struct error *err)
+payload_tree(struct span text, struct error *err)
 {
-	struct cJSON *p;
+	struct cJSON *p = cJSON_ParseWithLengthOpts(text.at, text.len, NULL,
+						    0);
 
-	if (text.len >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0)
-		text = (struct span){ text.at + 3, text.len - 3 };
-	if (payload_check(text, PAYLOAD_DEPTH_MAX, err) < 0)
-		return NULL;
-	p = cJSON_ParseWithLengthOpts(text.at, text.len, NULL, 0);
 	if (!p || keep_numbers(p, &text) < 0) {
 		error_set(err, "out of memory for a JSON value");
 		payload_free(&p);
 	}
 	return p;
+}
+
+struct cJSON *
+payload_parse(struct span text, struct error *err)
+{
+	if (text.len >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0)
+		text = (struct span){ text.at + 3, text.len - 3 };
+	if (payload_check(text, PAYLOAD_DEPTH_MAX, err) < 0)
+		return NULL;
+	return payload_tree(text, err);
 }
 
 void

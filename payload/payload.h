@@ -18,6 +18,18 @@ struct cJSON;	/* an owned tree, or a value lent from one */
 /* payload_parse: whole text must be one JSON value (RFC 8259), at most
  * 1000 deep. NULL with err otherwise. Any thread. */
 MUST_CHECK struct cJSON *payload_parse(struct span text, struct error *err);
+/* payload_parse_lifted does so, at most depth_max deep, but for values of
+ * members called `name`, in the top object or three deep: if payload_write
+ * would write such a value just as it stands, its place in the tree is taken
+ * by something of which payload_lifted finds the text. *count: of them; 0:
+ * the tree is an ordinary one. A byte order mark is refused. Any thread. */
+MUST_CHECK struct cJSON *payload_parse_lifted(struct span text,
+					      unsigned depth_max,
+					      const char *name, size_t *count,
+					      struct error *err);
+/* payload_lifted lends the part of `text` (that was parsed, with a count above
+ * 0) for which the member `name` stands; empty: it stands for itself. */
+struct span payload_lifted(const struct cJSON *p, struct span text);
 void payload_free(struct cJSON **p);
 /* payload_check: would payload_parse take it, at most depth_max deep? 0 or
  * -1 with err (line and column). Allocates nothing. A byte order mark, which

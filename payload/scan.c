@@ -7,6 +7,7 @@
 #include "payload/internal.h"
 
 #include <ctype.h>
+#include <endian.h>
 
 #include "base/json.h"
 
@@ -14,6 +15,8 @@ struct scan {
 	const char *start, *at, *end;
 	unsigned depth, depth_max;
 	struct error *err;
+	size_t odd;	/* so much is written otherwise than it was read */
+	struct payload_lift *lift;	/* NULL: nothing is */
 };
 
 static int scan_value(struct scan *s);
@@ -35,8 +38,10 @@ static void
 skip_space(struct scan *s)
 {
 	while (s->at < s->end && (*s->at == ' ' || *s->at == '\t' ||
-				  *s->at == '\n' || *s->at == '\r'))
+				  *s->at == '\n' || *s->at == '\r')) {
 		s->at++;
+		s->odd++;
+	}
 }
 
 static bool
@@ -93,6 +98,8 @@ scan_escape(struct scan *s)
 {
 	if (s->at == s->end)
 		return scan_error(s, "the text ends inside a string");
+	if (*s->at == 'u' || *s->at == '/')
+		s->odd++;
 	if (take(s, 'u'))
 		return scan_unicode(s);
 	if (!*s->at || !strchr("\"\\/bfnrt", *s->at))
@@ -103,8 +110,8 @@ scan_escape(struct scan *s)
 
 typedef uint8_t bytes16 __attribute__((vector_size(16)));
 
-/* Sixteen bytes at a time, as long as none of them is a quote, a backslash or
- * a control character: a vector of the compiler, not of a machine. */
+/* Up to a quote, a backslash or a control character, sixteen bytes at a time
+ * (a vector of the compiler, not of a machine); the last few are left. */
 static const char *
 skip_plain(const char *at, const char *end)
 {
@@ -115,8 +122,11 @@ skip_plain(const char *at, const char *end)
 		memcpy(&v, at, sizeof(v));
 		v = (bytes16)((v < 0x20) | (v == '"') | (v == '\\'));
 		memcpy(halves, &v, sizeof(halves));
-		if (halves[0] | halves[1])
-			break;
+		if (halves[0])
+			return at + __builtin_ctzll(le64toh(halves[0])) / 8;
+		if (halves[1])
+			return at + 8 +
+			       __builtin_ctzll(le64toh(halves[1])) / 8;
 	}
 	return at;
 }
@@ -189,16 +199,74 @@ scan_word(struct scan *s, const char *word)
 	return 0;
 }
 
+/* And no DEL. */
+static bool
+is_ascii(struct span s)
+{
+	bytes16 v, odd = { 0 };
+	uint64_t halves[2];
+	size_t i = 0;
+
+	for (; s.len - i >= sizeof(v); i += sizeof(v)) {
+		memcpy(&v, s.at + i, sizeof(v));
+		odd |= (bytes16)(v >= 0x7f);
+	}
+	for (; i < s.len; i++)
+		if ((unsigned char)s.at[i] >= 0x7f)
+			return false;
+	memcpy(halves, &odd, sizeof(halves));
+	return (halves[0] | halves[1]) == 0;
+}
+
+/* Only what would be written as it is may be copied: no space, no escape that
+ * has another form, nothing that is escaped for its looks. */
+static int
+scan_lifted(struct scan *s)
+{
+	struct payload_lift *lift = s->lift;
+	struct span value;
+	size_t odd;
+	int rc;
+
+	skip_space(s);
+	value.at = s->at;
+	odd = s->odd;
+	s->lift = NULL;
+	rc = scan_value(s);
+	s->lift = lift;
+	value.len = (size_t)(s->at - value.at);
+	if (rc == 0 && odd == s->odd && is_ascii(value))
+		payload_lift_add(lift, value);
+	return rc;
+}
+
+/* A name with an escape might be the one that is looked for. */
+static bool
+is_lifted(const struct scan *s, struct span name)
+{
+	struct payload_lift *lift = s->lift;
+
+	if (!lift || (s->depth != 1 && s->depth != 3))
+		return false;
+	if (name.len && memchr(name.at, '\\', name.len))
+		lift->off = true;
+	return span_equal(name, lift->name);
+}
+
 static int
 scan_member(struct scan *s)
 {
+	struct span name;
+
 	skip_space(s);
+	name.at = s->at + 1;
 	if (scan_string(s) < 0)
 		return -1;
+	name.len = (size_t)(s->at - name.at) - 1;
 	skip_space(s);
 	if (!take(s, ':'))
 		return scan_error(s, "expected ':' after a member name");
-	return scan_value(s);
+	return is_lifted(s, name) ? scan_lifted(s) : scan_value(s);
 }
 
 static int
@@ -247,10 +315,12 @@ scan_value(struct scan *s)
 }
 
 int
-payload_check(struct span text, unsigned depth_max, struct error *err)
+payload_scan(struct span text, unsigned depth_max, struct payload_lift *lift,
+	     struct error *err)
 {
 	struct scan s = { .start = text.at, .at = text.at,
-			  .end = text.at + text.len, .err = err };
+			  .end = text.at + text.len, .err = err,
+			  .lift = lift };
 
 	s.depth_max = depth_max < PAYLOAD_DEPTH_MAX ? depth_max
 						    : PAYLOAD_DEPTH_MAX;
@@ -264,6 +334,12 @@ payload_check(struct span text, unsigned depth_max, struct error *err)
 	if (s.at != s.end)
 		return scan_error(&s, "more text after the value");
 	return 0;
+}
+
+int
+payload_check(struct span text, unsigned depth_max, struct error *err)
+{
+	return payload_scan(text, depth_max, NULL, err);
 }
 
 static void

@@ -97,6 +97,9 @@ static const struct member {
 	{ "data", { "{\"n\":1}", "[1,{\"a\":[]}]", "null", "\"text\"" } },
 	{ "events", { "[]", "[{\"type\":\"a.b.v1\"}]",
 		      "[{\"type\":\"a.b.v1\",\"data\":1},{\"type\":1}]",
+		      "[{\"type\":\"a.b.v1\",\"data\":{\"n\":[1]}},"
+		      "{\"data\":\"t\",\"type\":\"a.b.v1\","
+		      "\"datacontenttype\":\"text/xml\"}]",
 		      "[{\"type\":\"a.c.v1\",\"subject\":\"s\",\"id\":7}]",
 		      "[1,[],{}]" } },
 	{ "correlationid", { IDS } },

@@ -168,6 +168,118 @@ START_TEST(byte_order_mark_is_skipped)
 }
 END_TEST
 
+/* ---- values that go past the tree ---- */
+
+static const struct {
+	const char *text;
+	size_t count;		/* of values that are lifted */
+} lifted[] = {
+	{ "{\"data\":{\"a\":[1,\"x\\n\\\\\\\"y\"]}}", 1 },
+	{ "{\"op\":1,\"data\": 5,\"z\":\"data\"}", 1 },
+	{ "{\"data\":\"a long text without anything of note in it\"}", 1 },
+	{ "{\"e\":[{\"data\":1},{\"data\":[]},{\"data\":null}]}", 3 },
+	{ "{\"data\":{\"data\":1}}", 1 },
+	{ "{\"data\":1,\"data\":2}", 2 },
+	/* written otherwise */
+	{ "{\"data\":[1, 2]}", 0 },
+	{ "{\"data\":\"a\\/b\"}", 0 },
+	{ "{\"data\":\"\\u0041\"}", 0 },
+	{ "{\"data\":\"\xc3\xa9\"}", 0 },
+	{ "{\"data\":\"\xe2\x80\xae and more than sixteen bytes\"}", 0 },
+	{ "{\"data\":\"more than sixteen bytes and then\x7f\"}", 0 },
+	{ "{\"e\":[{\"data\":1},{\"data\":[1 ]}]}", 1 },
+	/* a number that stands for nothing must not be taken for a place */
+	{ "{\"data\":[1],\"d\\u0061ta\":281474976710656}", 0 },
+	{ "{\"e\":[{\"d\\u0061ta\":7},{\"data\":1}]}", 0 },
+	/* elsewhere */
+	{ "{\"a\":{\"data\":[1]}}", 0 },
+	{ "{\"xdata\":1,\"dat\":2,\"Data\":3}", 0 },
+	{ "[{\"data\":[1]}]", 0 },
+	{ "{}", 0 },
+};
+
+/* As payload_write would have it, of the ordinary tree. */
+static void
+write_member(const struct cJSON *o, struct span text, size_t count,
+	     struct buf *out)
+{
+	const struct cJSON *m = payload_member(o, "data");
+	struct span s = { "", 0 };
+
+	if (count > 0)
+		s = payload_lifted(m, text);
+	if (s.len > 0)
+		buf_add(out, s.at, s.len);
+	else
+		payload_write(m, out);
+	buf_addc(out, ';');
+}
+
+static void
+write_data(const struct cJSON *p, struct span text, size_t count,
+	   struct buf *out)
+{
+	const struct cJSON *list = payload_member(p, "e");
+
+	write_member(p, text, count, out);
+	for (const struct cJSON *i = payload_first(list); i;
+	     i = payload_next(i))
+		write_member(i, text, count, out);
+}
+
+/* Returns the count, or -1 when both refuse the text. */
+static long
+lifts_the_same(struct span text)
+{
+	struct cJSON *plain = payload_parse(text, NULL), *p;
+	struct buf a = { 0 }, b = { 0 };
+	size_t count;
+
+	p = payload_parse_lifted(text, 1000, "data", &count, NULL);
+	ck_assert(!plain == !p);
+	if (!p)
+		return -1;
+	write_data(plain, text, 0, &a);
+	write_data(p, text, count, &b);
+	ck_assert_str_eq(buf_str(&a), buf_str(&b));
+	buf_fini(&a);
+	buf_fini(&b);
+	payload_free(&plain);
+	payload_free(&p);
+	return (long)count;
+}
+
+START_TEST(lifts_what_is_written_alike)
+{
+	ck_assert_int_eq(lifts_the_same(span_of(lifted[_i].text)),
+			 (long)lifted[_i].count);
+}
+END_TEST
+
+START_TEST(lifts_damaged_text_alike)
+{
+	static const char seed[] =
+		"{\"e\":[{\"data\":[1,2.5e3]},{\"data\":{\"x\":\"\\n\\\"\"}}]"
+		",\"data\":\"plain text of some length\",\"data\":-0}";
+	static const char odd[] = "\"\\/u {}[],:0n\x7f\xc3\xa9";
+	uint32_t random = 54321;
+	char text[sizeof(seed)];
+	size_t taken_in = 0;
+
+	for (int round = 0; round < 50000; round++) {
+		memcpy(text, seed, sizeof(seed));
+		for (int i = 0; i < 1 + round % 3; i++) {
+			random = random * 1664525 + 1013904223;
+			text[(random >> 8) % (sizeof(seed) - 1)] =
+				odd[(random >> 20) % (sizeof(odd) - 1)];
+		}
+		taken_in += lifts_the_same((struct span){
+			text, sizeof(seed) - 1 }) > 0;
+	}
+	ck_assert_uint_gt(taken_in, 1000);
+}
+END_TEST
+
 /* Random damage must be taken or refused, never crash (sanitizers watch). */
 START_TEST(survives_mutations)
 {
@@ -208,6 +320,9 @@ main(void)
 	tcase_add_test(t, getters_are_total);
 	tcase_add_test(t, writes_numbers_as_they_were);
 	tcase_add_test(t, byte_order_mark_is_skipped);
+	tcase_add_loop_test(t, lifts_what_is_written_alike, 0,
+			    ARRAY_SIZE(lifted));
+	tcase_add_test(t, lifts_damaged_text_alike);
 	tcase_add_test(t, survives_mutations);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
