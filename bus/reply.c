@@ -9,6 +9,9 @@
 
 /* As much of a body as is kept of any exchange. */
 #define STORED_BYTES_MAX (64u << 10)
+/* Of a head, as from an upstream. */
+#define FIELDS_MAX 256u
+#define FIELD_BYTES_MAX (64u << 10)
 
 /* Framing and connection are the proxy's own business. */
 static const char *const dropped[] = {
@@ -17,10 +20,43 @@ static const char *const dropped[] = {
 };
 
 static bool
-is_dropped(const char *name)
+is_listed(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	while (*list) {
+		list += strspn(list, ", \t");
+		if (strncasecmp(list, name, n) == 0 &&
+		    strchr(", \t", list[n]))
+			return true;
+		list += strcspn(list, ",");
+	}
+	return false;
+}
+
+/* RFC 9110 7.6.1: what Connection names was meant for the hop to us. */
+static bool
+is_named_by(const struct cJSON *connection, const char *name)
+{
+	if (!payload_is_array(connection))
+		return is_listed(payload_string(connection, ""), name);
+	for (const struct cJSON *v = payload_first(connection); v;
+	     v = payload_next(v))
+		if (is_listed(payload_string(v, ""), name))
+			return true;
+	return false;
+}
+
+static bool
+is_dropped(const struct cJSON *headers, const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(dropped); i++)
 		if (strcasecmp(name, dropped[i]) == 0)
+			return true;
+	for (const struct cJSON *h = payload_first(headers); h;
+	     h = payload_next(h))
+		if (strcasecmp(payload_name(h), "connection") == 0 &&
+		    is_named_by(h, name))
 			return true;
 	return false;
 }
@@ -99,14 +135,15 @@ add_value(struct fields *f, const char *name, const struct cJSON *value,
 }
 
 static int
-add_header(struct fields *f, const struct cJSON *header, struct error *err)
+add_header(struct fields *f, const struct cJSON *headers,
+	   const struct cJSON *header, struct error *err)
 {
 	const char *name = payload_name(header);
 
 	if (!is_token(name))
 		return error_set(err, "headers: \"%.60s\" is no field name",
 				 name);
-	if (is_dropped(name))
+	if (is_dropped(headers, name))
 		return 0;
 	if (!payload_is_array(header))
 		return add_value(f, name, header, err);
@@ -127,10 +164,14 @@ visit_headers(struct fields *f, const struct cJSON *in, bool is_json,
 		return error_set(err, "headers must be an object");
 	for (const struct cJSON *h = payload_first(headers); h;
 	     h = payload_next(h))
-		if (add_header(f, h, err) < 0)
+		if (add_header(f, headers, h, err) < 0)
 			return -1;
 	if (is_json && !f->has_type)
 		add_field(f, "content-type", "application/json");
+	if (f->count > FIELDS_MAX || f->bytes > FIELD_BYTES_MAX)
+		return error_set(err, "headers has %zu lines and %zu bytes, "
+				 "the limits are %u and %u", f->count,
+				 f->bytes, FIELDS_MAX, FIELD_BYTES_MAX);
 	return 0;
 }
 

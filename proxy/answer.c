@@ -271,6 +271,9 @@ answer_reply(struct exchange *ex)
 	CLEANUP(buf_fini) struct buf head = { 0 };
 	const struct bus_reply *r = ex->reply;
 	bool body = status_has_body(r->status);
+	/* RFC 9110 15.3.6: of a 205 there is none, and its length says so. */
+	struct span content = r->status == 205 ? (struct span){ "", 0 } :
+						 r->body;
 	char *copy;
 
 	if (r->status < 200 || r->status > 599)
@@ -281,7 +284,7 @@ answer_reply(struct exchange *ex)
 	if (reply_fields(ex, &head))
 		return -1;
 	if (body)
-		buf_printf(&head, "Content-Length: %zu\r\n", r->body.len);
+		buf_printf(&head, "Content-Length: %zu\r\n", content.len);
 	buf_adds(&head, own_lines(ex));
 	buf_adds(&head, ex->keep_alive ? "\r\n" : "Connection: close\r\n\r\n");
 	copy = arena_copy(&ex->arena, buf_str(&head), head.len);
@@ -289,7 +292,7 @@ answer_reply(struct exchange *ex)
 		return -1;
 	(void)out_add(&ex->to_client, copy, head.len);
 	if (body && !is_head(ex))
-		(void)out_add(&ex->to_client, r->body.at, r->body.len);
+		(void)out_add(&ex->to_client, content.at, content.len);
 	ex->download.true_bytes = r->body.len;
 	capture_add(&ex->download_capture, r->body.at, r->body.len, true);
 	return 0;

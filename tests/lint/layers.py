@@ -46,9 +46,10 @@ def check_library(path, line, name):
         if name == header or (header.endswith("/") and
                               name.startswith(header)):
             # tests/strict has every HTTP server as an origin; examples
-            # are programs of other people.
+            # are programs of other people; tools play clients.
             if not path.startswith((home + "/", "tests/%s/" % home,
-                                    "tests/strict/", "examples/")):
+                                    "tests/strict/", "tests/tools/",
+                                    "examples/")):
                 tree.problem(path, line, "<%s> is at home in %s/ only"
                              % (name, home))
 

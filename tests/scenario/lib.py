@@ -34,6 +34,8 @@ SOURCE = os.environ.get("TOP_SRCDIR", ".")
 MATAPALO = os.environ.get("MATAPALO", os.path.join(BUILD, "matapalo"))
 ORIGIN = os.path.join(BUILD, "tests", "tools", "origin")
 HAMMER = os.path.join(BUILD, "tests", "tools", "hammer")
+CALLERS = os.path.join(BUILD, "tests", "tools", "callers")
+SERVANT = os.path.join(BUILD, "tests", "tools", "servant")
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_SET_PDEATHSIG = 1
 
@@ -547,6 +549,15 @@ class Case:
         return self.start("consume-" + group,
                           [MATAPALO, "consume", "--group", group, "--data",
                            matapalo.data, "--exec", path] + list(args))
+
+    def servant(self, matapalo, command, *args, log="servant.log",
+                url=None):
+        """A fast service of the commands of that type; its log has a line
+        for each that it executed."""
+        return self.start("servant", [
+            SERVANT, "--url", url or "ipc://" + os.path.join(
+                matapalo.data, "bus.sock"), "--type", command, "--log",
+            self.path(log)] + list(args))
 
     def hammer(self, port, log, **options):
         argv = [HAMMER, "--to", "127.0.0.1:%d" % port, "--log", log]
