@@ -82,37 +82,97 @@ send_answer(struct MHD_Connection *connection, struct answer *a)
 	return result;
 }
 
+static const char *
+field(struct MHD_Connection *connection, const char *name)
+{
+	return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* The body of an order, which comes in pieces. */
+struct upload {
+	struct buf body;
+};
+
+static struct upload *
+upload_new(void)
+{
+	struct upload *u = calloc(1, sizeof(*u));
+
+	if (u)
+		u->body.limit_bytes = ANSWER_BODY_MAX;
+	return u;
+}
+
+static void
+upload_free(void *arg, struct MHD_Connection *connection, void **state,
+	    enum MHD_RequestTerminationCode code)
+{
+	struct upload *u = *state;
+
+	(void)arg;
+	(void)connection;
+	(void)code;
+	if (!u)
+		return;
+	*state = NULL;
+	buf_fini(&u->body);
+	free(u);
+}
+
+static enum MHD_Result
+answer(struct MHD_Connection *connection, const struct answer_request *req,
+       const struct answer_server *server, const struct upload *u)
+{
+	struct answer out = { 0 };
+	enum MHD_Result result;
+
+	if (u && u->body.failed)
+		answer_refuse(&out, 413, "Content Too Large",
+			       "an order has at most 16 KiB");
+	else
+		answer_make(&out, req, server);
+	result = send_answer(connection, &out);
+	answer_fini(&out);
+	return result;
+}
+
+/* Called with the head, then for each piece of a body, then at its end. What
+ * is refused without the body is answered at the head. */
 static enum MHD_Result
 handle(void *arg, struct MHD_Connection *connection, const char *url,
        const char *method, const char *version, const char *upload_data,
        size_t *upload_size, void **state)
 {
 	struct console_admin *a = arg;
-	const struct answer_request req = {
+	struct upload *u = *state;
+	struct answer_request req = {
 		.method = method,
 		.path = url,
-		.host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
-						    "Host"),
-		.authorization = MHD_lookup_connection_value(
-			connection, MHD_HEADER_KIND, "Authorization"),
+		.host = field(connection, "Host"),
+		.authorization = field(connection, "Authorization"),
+		.content_type = field(connection, "Content-Type"),
+		.origin = field(connection, "Origin"),
 	};
 	const struct answer_server server = {
 		.token = a->token,
 		.bound_host = a->socket.host,
 		.source = &a->source,
 	};
-	struct answer answer = { 0 };
-	enum MHD_Result result;
 
 	(void)version;
-	(void)upload_data;
-	(void)upload_size;
-	(void)state;
 	MAGIC_CHECK(a, ADMIN_MAGIC);
-	answer_make(&answer, &req, &server);
-	result = send_answer(connection, &answer);
-	answer_fini(&answer);
-	return result;
+	if (!u && answer_wants_body(&req, &server)) {
+		*state = upload_new();
+		return *state ? MHD_YES : MHD_NO;
+	}
+	if (u && *upload_size) {
+		buf_add(&u->body, upload_data, *upload_size);
+		*upload_size = 0;
+		return MHD_YES;
+	}
+	if (u)
+		req.body = buf_span(&u->body);
+	return answer(connection, &req, &server, u);
 }
 
 /* ---- the token ---- */
@@ -154,7 +214,8 @@ start_daemon(struct console_admin *a, struct error *err)
 		MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO |
 			MHD_USE_ERROR_LOG,
 		0, NULL, NULL, handle, a, MHD_OPTION_EXTERNAL_LOGGER,
-		log_daemon, NULL, MHD_OPTION_LISTEN_SOCKET, a->socket.fd,
+		log_daemon, NULL, MHD_OPTION_NOTIFY_COMPLETED, upload_free,
+		NULL, MHD_OPTION_LISTEN_SOCKET, a->socket.fd,
 		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES,

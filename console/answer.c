@@ -23,8 +23,9 @@
 
 /* ---- errors ---- */
 
-static void
-problem(struct answer *out, int status, const char *title, const char *detail)
+void
+answer_refuse(struct answer *out, int status, const char *title,
+	      const char *detail)
 {
 	struct json j;
 
@@ -46,21 +47,25 @@ problem(struct answer *out, int status, const char *title, const char *detail)
 /* ---- routes ---- */
 
 static void
-answer_healthz(struct answer *out, const struct console_source *source)
+answer_healthz(struct answer *out, const struct answer_request *req,
+	       const struct console_source *source)
 {
+	(void)req;
 	(void)source;
 	out->type = "text/plain; charset=utf-8";
 	buf_adds(&out->body, "ok\n");
 }
 
 static void
-answer_readyz(struct answer *out, const struct console_source *source)
+answer_readyz(struct answer *out, const struct answer_request *req,
+	      const struct console_source *source)
 {
 	const char *why_not = NULL;
 
+	(void)req;
 	if (!source->ready(source->arg, &why_not)) {
-		problem(out, 503, "Service Unavailable",
-			why_not ? why_not : "not ready");
+		answer_refuse(out, 503, "Service Unavailable",
+			      why_not ? why_not : "not ready");
 		return;
 	}
 	out->type = "text/plain; charset=utf-8";
@@ -70,12 +75,14 @@ answer_readyz(struct answer *out, const struct console_source *source)
 }
 
 static void
-answer_metrics(struct answer *out, const struct console_source *source)
+answer_metrics(struct answer *out, const struct answer_request *req,
+	       const struct console_source *source)
 {
 	struct buf text CLEANUP(buf_fini) = { 0 };
 	struct cJSON *status CLEANUP(payload_free) = NULL;
 	struct json j;
 
+	(void)req;
 	json_init(&j, &text);
 	source->status(source->arg, &j);
 	status = payload_parse(buf_span(&text), NULL);
@@ -87,10 +94,12 @@ answer_metrics(struct answer *out, const struct console_source *source)
 }
 
 static void
-answer_status(struct answer *out, const struct console_source *source)
+answer_status(struct answer *out, const struct answer_request *req,
+	      const struct console_source *source)
 {
 	struct json j;
 
+	(void)req;
 	out->type = "application/json";
 	json_init(&j, &out->body);
 	source->status(source->arg, &j);
@@ -120,20 +129,26 @@ write_list(struct answer *out, const struct console_source *source,
 }
 
 static void
-answer_groups(struct answer *out, const struct console_source *source)
+answer_groups(struct answer *out, const struct answer_request *req,
+	      const struct console_source *source)
 {
+	(void)req;
 	write_list(out, source, "/bus/groups");
 }
 
 static void
-answer_dlq(struct answer *out, const struct console_source *source)
+answer_dlq(struct answer *out, const struct answer_request *req,
+	   const struct console_source *source)
 {
+	(void)req;
 	write_list(out, source, "/bus/dead_letters");
 }
 
 static void
-answer_jobs(struct answer *out, const struct console_source *source)
+answer_jobs(struct answer *out, const struct answer_request *req,
+	    const struct console_source *source)
 {
+	(void)req;
 	write_list(out, source, "/bus/jobs");
 }
 
@@ -148,10 +163,12 @@ make_nonce(char out[ANSWER_NONCE_SIZE])
 }
 
 static void
-answer_board(struct answer *out, const struct console_source *source)
+answer_board(struct answer *out, const struct answer_request *req,
+	     const struct console_source *source)
 {
 	const char *at = answer_board_html, *mark;
 
+	(void)req;
 	(void)source;
 	make_nonce(out->nonce);
 	out->type = "text/html; charset=utf-8";
@@ -163,9 +180,46 @@ answer_board(struct answer *out, const struct console_source *source)
 	buf_adds(&out->body, at);
 }
 
+/* ---- orders ---- */
+
+static void
+answer_promote(struct answer *out, const struct answer_request *req,
+	       const struct console_source *source)
+{
+	answer_order(out, req, source, CONSOLE_PROMOTE);
+}
+
+static void
+answer_rollback(struct answer *out, const struct answer_request *req,
+		const struct console_source *source)
+{
+	answer_order(out, req, source, CONSOLE_ROLLBACK);
+}
+
+static void
+answer_hold(struct answer *out, const struct answer_request *req,
+	    const struct console_source *source)
+{
+	answer_order(out, req, source, CONSOLE_HOLD);
+}
+
+static void
+answer_resume(struct answer *out, const struct answer_request *req,
+	      const struct console_source *source)
+{
+	answer_order(out, req, source, CONSOLE_RESUME);
+}
+
+static void
+answer_kill_switch(struct answer *out, const struct answer_request *req,
+		   const struct console_source *source)
+{
+	answer_order(out, req, source, CONSOLE_KILL);
+}
+
 static const struct answer_route routes[] = {
-#define ROUTE(function, path, access, help)                                    \
-	{ path, ANSWER_##access, answer_##function, help },
+#define ROUTE(function, method, path, access, help)                            \
+	{ ANSWER_##method, path, ANSWER_##access, answer_##function, help },
 #include "console/routes.def"
 #undef ROUTE
 };
@@ -249,44 +303,120 @@ refuse_token(struct answer *out, const char *authorization)
 	out->challenge = authorization ? "Bearer realm=\"matapalo\", "
 					 "error=\"invalid_token\""
 				       : "Bearer realm=\"matapalo\"";
-	problem(out, 401, "Unauthorized",
+	answer_refuse(
+		out, 401, "Unauthorized",
 		"send `Authorization: Bearer TOKEN' with the content of the "
 		"admin token file");
 }
 
+static bool
+method_is_right(const struct answer_route *route, const char *method)
+{
+	switch (route->method) {
+	case ANSWER_GET:
+		return !strcmp(method, "GET") || !strcmp(method, "HEAD");
+	case ANSWER_POST:
+		return !strcmp(method, "POST");
+	}
+	return false;
+}
+
 static void
+refuse_method(struct answer *out, const struct answer_route *route)
+{
+	out->allow = route->method == ANSWER_POST ? "POST" : "GET, HEAD";
+	answer_refuse(out, 405, "Method Not Allowed",
+		      route->method == ANSWER_POST
+			      ? "this is an order: it takes POST"
+			      : "this can only be looked at");
+}
+
+/* A browser says from which page an order comes; no page of another site can
+ * have the token, and none may try. */
+static bool
+origin_is_ours(const struct answer_request *req)
+{
+	const char *at = req->origin;
+
+	if (!at)
+		return true;
+	at = strstr(at, "://");
+	return at && req->host && !strcasecmp(at + 3, req->host);
+}
+
+static bool
+type_is_json(const char *type)
+{
+	size_t len = type ? strcspn(type, "; \t") : 0;
+
+	return span_is_nocase((struct span){ type, len }, "application/json");
+}
+
+/* True when all that a POST brings besides its body is right. */
+static bool
+order_is_fit(struct answer *out, const struct answer_request *req)
+{
+	if (!origin_is_ours(req))
+		answer_refuse(out, 403, "Forbidden",
+			      "orders come from this listener's own page or "
+			      "from no page");
+	else if (!type_is_json(req->content_type))
+		answer_refuse(out, 415, "Unsupported Media Type",
+			      "send an object as application/json");
+	else
+		return true;
+	return false;
+}
+
+/* The route, when all gates are open; else NULL and the refusal. */
+static const struct answer_route *
 choose(struct answer *out, const struct answer_request *req,
        const struct answer_server *server)
 {
 	const struct answer_route *route = find_route(req->path);
 
-	if (!host_is_ours(req->host, server->bound_host)) {
-		problem(out, 421, "Misdirected Request",
-			"this listener answers to its address and to "
-			"localhost only");
-	} else if (!route) {
-		problem(out, 404, "Not Found", "there is no such page here");
-	} else if (strcmp(req->method, "GET") && strcmp(req->method, "HEAD")) {
-		out->allow = "GET, HEAD";
-		problem(out, 405, "Method Not Allowed",
-			"this listener is read-only");
-	} else if (route->access == ANSWER_TOKEN &&
-		   !token_is_right(req->authorization, server->token)) {
+	if (!host_is_ours(req->host, server->bound_host))
+		answer_refuse(out, 421, "Misdirected Request",
+			      "this listener answers to its address and to "
+			      "localhost only");
+	else if (!route)
+		answer_refuse(out, 404, "Not Found",
+			      "there is no such page here");
+	else if (!method_is_right(route, req->method))
+		refuse_method(out, route);
+	else if (route->access == ANSWER_TOKEN &&
+		 !token_is_right(req->authorization, server->token))
 		refuse_token(out, req->authorization);
-	} else {
-		out->status = 200;
-		route->write(out, server->source);
-	}
+	else if (route->method == ANSWER_GET || order_is_fit(out, req))
+		return route;
+	return NULL;
+}
+
+bool
+answer_wants_body(const struct answer_request *req,
+		  const struct answer_server *server)
+{
+	struct answer ignored = { 0 };
+	const struct answer_route *route = choose(&ignored, req, server);
+
+	answer_fini(&ignored);
+	return route && route->method == ANSWER_POST;
 }
 
 void
 answer_make(struct answer *out, const struct answer_request *req,
 	    const struct answer_server *server)
 {
-	choose(out, req, server);
+	const struct answer_route *route = choose(out, req, server);
+
+	if (route) {
+		out->status = 200;
+		route->write(out, req, server->source);
+	}
 	if (!out->body.failed)
 		return;
-	problem(out, 503, "Service Unavailable", "no memory for the answer");
+	answer_refuse(out, 503, "Service Unavailable",
+		      "no memory for the answer");
 	if (out->body.failed)
 		buf_clear(&out->body);
 }

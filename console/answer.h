@@ -12,11 +12,16 @@
 
 enum answer_access { ANSWER_OPEN, ANSWER_TOKEN };
 
+enum answer_method { ANSWER_GET, ANSWER_POST };
+
 struct answer;
+struct answer_request;
 struct answer_route {
+	enum answer_method method;
 	const char *path;
 	enum answer_access access;
-	void (*write)(struct answer *out, const struct console_source *source);
+	void (*write)(struct answer *out, const struct answer_request *req,
+		      const struct console_source *source);
 	const char *help;
 };
 size_t answer_route_count(void);
@@ -26,7 +31,10 @@ const struct answer_route *answer_route(size_t i);
 struct answer_request {
 	const char *method, *path;
 	const char *host, *authorization;
+	const char *content_type, *origin;
+	struct span body;		/* of a POST */
 };
+#define ANSWER_BODY_MAX ((size_t)16 << 10)
 /* Who serves: the token, and the name that the listener was bound to. */
 struct answer_server {
 	const char *token;
@@ -47,6 +55,18 @@ struct answer {
 void answer_make(struct answer *out, const struct answer_request *req,
 		 const struct answer_server *server);
 void answer_fini(struct answer *a);
+/* answer_wants_body: would it be read? What is refused without it is refused
+ * before it. Any thread. */
+bool answer_wants_body(const struct answer_request *req,
+		       const struct answer_server *server);
+/* answer_problem makes it an RFC 9457 document. */
+void answer_refuse(struct answer *out, int status, const char *title,
+		    const char *detail);
+/* answer_order has the source do what the body of the request asks for
+ * (console/order.c). */
+void answer_order(struct answer *out, const struct answer_request *req,
+		  const struct console_source *source,
+		  enum console_verb verb);
 
 /* The page board.html, made into a string by the build. */
 extern const char answer_board_html[];

@@ -79,6 +79,25 @@ int console_main(int argc, char **argv, const struct console_program *p);
 /* ---- the admin listener ---- */
 
 struct console_admin;
+/* What an operator wants of a rule's place. */
+enum console_verb {
+#define VERB(sym, word, help) CONSOLE_##sym,
+#include "console/verbs.def"
+#undef VERB
+	CONSOLE_VERB_COUNT
+};
+const char *console_verb_word(enum console_verb v);
+/* Whether a rollback may go where nothing says that the legacy is fit. */
+enum console_force { CONSOLE_ASKS, CONSOLE_FORCES };
+/* Texts are lent for the call; NULL: not said. */
+struct console_order {
+	enum console_verb verb;
+	const char *rule;		/* NULL: all (KILL and RELEASE) */
+	const char *to;
+	const char *operator, *reason;
+	enum console_force force;
+};
+
 /* Questions that the admin listener asks the running process. Called on its
  * own thread. */
 struct console_source {
@@ -88,6 +107,11 @@ struct console_source {
 	void (*status)(void *arg, struct json *out);	/* one object */
 	/* Appends metrics beyond the counters; may be NULL. */
 	void (*metrics)(void *arg, struct buf *out);
+	/* Does what is ordered and returns 200 with one object in out, or
+	 * another status with err. It is on disk and in force for all requests
+	 * from then on. Blocks for a commit. NULL: 501. */
+	int (*order)(void *arg, const struct console_order *o,
+		     struct json *out, struct error *err);
 };
 MUST_CHECK struct console_admin *
 console_admin_start(const char *address, const char *token_file,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command `hold`: events that must not be deleted, whatever their age.
+/* The command `hold`: events that must not be deleted, whatever their age;
+ * and with the name of a rule, that its ramp goes no further up.
  *
  * list reads the journal's file; add and remove ask the running process,
  * over the bus. */
@@ -9,6 +10,7 @@
 
 #include "base/clock.h"
 #include "console/command.h"
+#include "console/promotion.h"
 #include "console/reading.h"
 #include "console/table.h"
 #include "console/value.h"
@@ -229,6 +231,13 @@ change(const struct command_call *call, struct error *err)
 
 /* ---- the command ---- */
 
+static bool
+is_word_of_holds(const char *what)
+{
+	return !strcmp(what, "list") || !strcmp(what, "add") ||
+	       !strcmp(what, "remove");
+}
+
 int
 command_hold(const struct command_call *call)
 {
@@ -236,6 +245,8 @@ command_hold(const struct command_call *call)
 	struct error err = { 0 };
 	int status = -1;
 
+	if (call->arg_count == 1 && !is_word_of_holds(what))
+		return promotion_hold(call);
 	if (!strcmp(what, "list"))
 		status = list(call, &err);
 	else if (!strcmp(what, "add") || !strcmp(what, "remove"))

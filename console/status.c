@@ -61,6 +61,9 @@ write_process(const struct cJSON *s, struct buf *out)
 		buf_printf(out, "rules    %s, loaded %s\n",
 			   string_at(s, "/rules/path"),
 			   string_at(s, "/rules/loaded_at"));
+	if (payload_bool(payload_at(s, "/rules/all_killed"), false))
+		buf_adds(out, "rules    KILL-SWITCH: everything is on the "
+			 "legacy\n");
 	if (*string_at(s, "/rules/error"))
 		buf_printf(out, "rules    REFUSED, the old ones stay: %s\n",
 			   string_at(s, "/rules/error"));
@@ -87,6 +90,26 @@ match_cell(struct table *t, const struct cJSON *verdict)
 		   samples, 100 * bound);
 }
 
+/* "canary 25%, held, by operator". */
+static void
+stage_cell(struct table *t, const struct cJSON *rule)
+{
+	struct buf text CLEANUP(buf_fini) = { 0 };
+	const char *by = string_at(rule, "/moved_by");
+
+	buf_adds(&text, string_at(rule, "/stage"));
+	if (!strcmp(buf_str(&text), "canary"))
+		buf_printf(&text, " %g%%", 100 * payload_number(payload_at(
+						   rule, "/share"), 0));
+	if (payload_bool(payload_at(rule, "/killed"), false))
+		buf_adds(&text, ", KILLED");
+	if (payload_bool(payload_at(rule, "/held"), false))
+		buf_adds(&text, ", held");
+	if (*by)
+		buf_printf(&text, ", by %s", by);
+	table_cell(t, "%s", buf_str(&text));
+}
+
 static void
 write_rules(const struct cJSON *s, struct buf *out)
 {
@@ -106,7 +129,7 @@ write_rules(const struct cJSON *s, struct buf *out)
 	for (list = list ? payload_first(list) : NULL; list;
 	     list = payload_next(list)) {
 		table_cell(&t, "%s", string_at(list, "/name"));
-		table_cell(&t, "%s", string_at(list, "/stage"));
+		stage_cell(&t, list);
 		table_cell(&t, "%s", string_at(list, "/target"));
 		for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 			table_cell(&t, "%" PRId64, number_at(list, numbers[i]));

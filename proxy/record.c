@@ -234,7 +234,7 @@ copy_route(struct bus_record *r, struct flat *flat,
 	const struct rules_rule *rule = d->rule;
 
 	r->rule = span_of(rule->name);
-	r->stage = span_of(rules_stage_name(rule->stage));
+	r->stage = span_of(rules_stage_name(d->place.stage));
 	r->path_template = span_of(rule->path_template);
 	r->target = ex->target ? span_of(ex->target->name) :
 				 (struct span){ "", 0 };

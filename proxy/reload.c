@@ -99,11 +99,14 @@ static int
 adopt(struct run *r, struct rules *rules, struct tls_clients *tls,
       struct error *err)
 {
+	promotion_carry(r->promotion, rules);
 	if (rules_holder_swap(&r->proxy.rules, rules, tls)) {
+		promotion_settle(r->promotion, PROMOTION_KEPT);
 		rules_unref(&rules);
 		tls_clients_unref(&tls);
 		return error_set(err, "no memory for the targets");
 	}
+	promotion_settle(r->promotion, PROMOTION_SWAPPED);
 	pthread_mutex_lock(&r->reload_lock);
 	r->rules_loaded_us = clock_wall_us();
 	r->rules_error[0] = '\0';
@@ -331,8 +334,11 @@ publish_shadow(struct run *r, struct rules *rules)
 	for (i = 0; i < rules->rule_count; i++) {
 		const struct rules_rule *u = &rules->rules[i];
 
-		if (u->shadow)
-			plan_rule(&m->list[plan.count++], u, u->shadow,
+		const struct rules_target *candidate =
+			rules_shadow_at(u, rules_place(u));
+
+		if (candidate)
+			plan_rule(&m->list[plan.count++], u, candidate,
 				  m->tls, r->proxy.tls_client_header);
 	}
 	plan.rules = m->list;
@@ -341,6 +347,15 @@ publish_shadow(struct run *r, struct rules *rules)
 	plan.release = plan_release;
 	plan.arg = m;
 	shadow_set_plan(r->shadow, &plan);
+}
+
+void
+reload_publish_shadow(struct run *r)
+{
+	struct rules *rules = rules_holder_get(&r->proxy.rules);
+
+	publish_shadow(r, rules);
+	rules_unref(&rules);
 }
 
 /* ---- adapters ---- */

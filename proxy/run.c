@@ -126,7 +126,7 @@ start_journal(struct run *r, struct error *err)
 
 	snprintf(path, sizeof(path), "%s/journal.db", r->data);
 	r->proxy.journal = journal_open(&o, err);
-	return r->proxy.journal ? 0 : -1;
+	return r->proxy.journal ? promotion_open(r->promotion, err) : -1;
 }
 
 static int
@@ -229,9 +229,7 @@ start_workers(struct run *r, struct error *err)
 static int
 start_admin(struct run *r, struct error *err)
 {
-	struct console_source source = { .arg = r, .ready = run_ready,
-					 .status = run_status,
-					 .metrics = run_metrics };
+	const struct console_source source = run_source(r);
 	char path[sizeof(r->data) + 32];
 	const char *token = r->settings->admin_token_file;
 
@@ -521,6 +519,7 @@ stop_all(struct run *r)
 	tls_server_free(&r->proxy.tls);
 	stats_free(&r->proxy.stats);
 	rules_holder_fini(&r->proxy.rules);
+	promotion_free(&r->promotion);
 }
 
 static int
@@ -543,7 +542,8 @@ run_start(struct run *r, const struct console_settings *settings)
 		log_set_level((enum log_level)level);
 	digest_start();
 	r->proxy.stats = stats_new(r->worker_count);
-	return r->proxy.stats ? reload_first(r) : -1;
+	r->promotion = promotion_new(r);
+	return r->proxy.stats && r->promotion ? reload_first(r) : -1;
 }
 
 static void

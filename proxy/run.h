@@ -7,6 +7,7 @@
 #include "console/console.h"
 #include "proxy/handover.h"
 #include "proxy/listen.h"
+#include "proxy/promotion.h"
 #include "proxy/worker.h"
 #include "shadow/shadow.h"
 
@@ -24,6 +25,7 @@ struct run {
 	unsigned worker_count, workers_made, workers_started;
 	struct resolver *resolver;
 	struct prober *prober;
+	struct promotion *promotion;
 	struct shadow *shadow;
 	struct adapter_host *adapters;
 	struct console_admin *admin;
@@ -57,6 +59,8 @@ void reload_tokens(struct run *r);
 void reload_bus_tls(struct run *r);
 /* reload_publish tells shadow and adapters what the rules now want. */
 void reload_publish(struct run *r);
+/* reload_publish_shadow tells the shadow alone; any thread. */
+void reload_publish_shadow(struct run *r);
 /* reload_watch returns an inotify descriptor for the rules file's directory
  * (editors replace files), -1 when there is nothing to watch. */
 int reload_watch(const struct run *r);
@@ -79,5 +83,7 @@ void run_status_journal(struct run *r, struct json *j);
 void run_metrics_journal(struct run *r, struct buf *out);
 void run_status_targets(struct run *r, struct json *j);
 bool run_ready(void *arg, const char **why_not);
+/* run_source is what the admin listener asks this process by. */
+struct console_source run_source(struct run *r);
 
 #endif

@@ -14,6 +14,7 @@
 static void
 write_rule(struct run *r, struct json *j, const struct rules_rule *u)
 {
+	struct rules_place place = rules_place(u);
 	uint64_t n[RULE_STAT_COUNT];
 
 	stats_sum(r->proxy.stats, u->name, n);
@@ -23,13 +24,14 @@ write_rule(struct run *r, struct json *j, const struct rules_rule *u)
 	json_key(j, "line");
 	json_i64(j, u->line);
 	json_key(j, "stage");
-	json_str(j, rules_stage_name(u->stage));
+	json_str(j, rules_stage_name(place.stage));
 	json_key(j, "path");
 	json_str(j, u->path_template);
 	json_key(j, "target");
 	json_str(j, u->target ? u->target->name : NULL);
 	json_key(j, "share");
-	json_double(j, (double)u->share_ppm / RULES_SHARE_ALL);
+	json_double(j, (double)place.share_ppm / RULES_SHARE_ALL);
+	promotion_status_rule(r->promotion, u, j);
 	json_key(j, "requests");
 	json_u64(j, n[RULE_REQUESTS]);
 	json_key(j, "answered");
@@ -65,6 +67,8 @@ write_rules(struct run *r, struct json *j)
 	json_key(j, "error");
 	json_str(j, r->rules_error[0] ? r->rules_error : NULL);
 	pthread_mutex_unlock(&r->reload_lock);
+	json_key(j, "all_killed");
+	json_bool(j, promotion_all_killed(r->promotion));
 	json_key(j, "list");
 	json_array_begin(j);
 	for (i = 0; i < rules->rule_count; i++)
@@ -120,6 +124,7 @@ run_warns(struct run *r, const char **warning)
 {
 	struct journal_usage u;
 
+	*warning = promotion_warns(r->promotion);
 	journal_usage_get(r->proxy.journal, &u);
 	if (u.over_limit)
 		*warning = "the journal is over retain_size, because "
@@ -173,4 +178,23 @@ run_status(void *arg, struct json *j)
 	json_key(j, "counters");
 	write_counters(j);
 	json_object_end(j);
+}
+
+static int
+take_order(void *arg, const struct console_order *o, struct json *out,
+	   struct error *err)
+{
+	struct run *r = arg;
+
+	return promotion_order(r->promotion, o, out, err);
+}
+
+struct console_source
+run_source(struct run *r)
+{
+	return (struct console_source){ .arg = r,
+					.ready = run_ready,
+					.status = run_status,
+					.metrics = run_metrics,
+					.order = take_order };
 }

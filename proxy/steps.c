@@ -276,7 +276,7 @@ match(struct exchange *ex)
 		return operation_begin(ex);
 	router_decide(ex->lease->rules, &ex->view, worker_random(w), d);
 	rule_stats_inc(ex->lease->stats[d->rule->index], RULE_REQUESTS);
-	counter_inc(COUNTER_STAGE_PASSTHROUGH + (int)d->rule->stage);
+	counter_inc(COUNTER_STAGE_PASSTHROUGH + (int)d->place.stage);
 	ex->upload_capture.limit = d->rule->record_body_bytes;
 	ex->target = d->target;
 	if (ex->hop.limited && ex->hop.forwards_left == 0) {

@@ -82,7 +82,7 @@ struct worker {
 	unsigned turn;			/* for addresses that are equal */
 	struct lease *lease;		/* newest rules */
 	struct lease *old_leases;	/* superseded, still in use */
-	uint64_t rules_generation;
+	_Atomic uint64_t rules_generation;	/* of `lease` */
 	uint64_t rules_failed;		/* generation without memory */
 	struct journal_queue *queue;
 	struct record_pool records;

@@ -26,12 +26,14 @@ is_sampled(const struct rules_rule *rule, uint64_t exchange_hash)
 }
 
 static const struct rules_target *
-choose_shadow(const struct rules_rule *rule, bool safe,
-	      uint64_t exchange_hash)
+choose_shadow(const struct rules_rule *rule, struct rules_place place,
+	      bool safe, uint64_t exchange_hash)
 {
-	if (!rule->shadow || (!safe && !rule->shadow_unsafe))
+	const struct rules_target *shadow = rules_shadow_at(rule, place);
+
+	if (!shadow || (!safe && !rule->shadow_unsafe))
 		return NULL;
-	return is_sampled(rule, exchange_hash) ? rule->shadow : NULL;
+	return is_sampled(rule, exchange_hash) ? shadow : NULL;
 }
 
 static const struct rules_target *
@@ -54,7 +56,9 @@ router_decide(const struct rules *rules, const struct message_request *req,
 		safe ? rule->durability_safe : rule->durability_unsafe;
 
 	out->rule = rule;
-	out->target = answer_target(rules, rule, req, &out->bucket_ppm);
+	out->place = rules_place(rule);
+	out->target = answer_target(rules, rule, out->place, req,
+				    &out->bucket_ppm);
 	out->action = action_of(out->target);
 	if (out->target && rules_path_is_ambiguous(rules, req, rule)) {
 		out->action = ROUTER_AMBIGUOUS;
@@ -62,9 +66,11 @@ router_decide(const struct rules *rules, const struct message_request *req,
 	}
 	out->fallback = choose_fallback(rules, rule, out->target);
 	out->shadow = out->action == ROUTER_AMBIGUOUS ?
-		NULL : choose_shadow(rule, safe, exchange_hash);
-	out->record = rule->stage != RULES_STAGE_PASSTHROUGH;
-	out->strict = out->record && durability == RULES_DURABILITY_STRICT;
+		NULL : choose_shadow(rule, out->place, safe, exchange_hash);
+	out->record = out->place.stage != RULES_STAGE_PASSTHROUGH;
+	/* A command is strict wherever the rule was when it was loaded. */
+	out->strict = out->record && (out->action == ROUTER_COMMAND ||
+				      durability == RULES_DURABILITY_STRICT);
 }
 
 uint32_t

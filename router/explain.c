@@ -121,10 +121,10 @@ explain_stick(const struct rules_rule *rule, struct buf *out)
 static void
 explain_share(const struct router_decision *d, struct buf *out)
 {
-	if (d->rule->stage != RULES_STAGE_CANARY)
+	if (d->place.stage != RULES_STAGE_CANARY)
 		return;
 	buf_adds(out, "share       ");
-	add_percent(out, d->rule->share_ppm);
+	add_percent(out, d->place.share_ppm);
 	buf_adds(out, " of callers, by ");
 	explain_stick(d->rule, out);
 	buf_adds(out, "; this caller moves at ");
@@ -150,9 +150,10 @@ explain_shadow(const struct router_decision *d,
 	       const struct message_request *req, struct buf *out)
 {
 	const struct rules_rule *rule = d->rule;
+	const struct rules_target *to = rules_shadow_at(rule, d->place);
 
 	buf_adds(out, "shadow      ");
-	if (!rule->shadow || d->action == ROUTER_AMBIGUOUS) {
+	if (!to || d->action == ROUTER_AMBIGUOUS) {
 		buf_adds(out, "none\n");
 	} else if (!rule->shadow_unsafe &&
 		   !rules_method_is_safe(req->method)) {
@@ -161,7 +162,7 @@ explain_shadow(const struct router_decision *d,
 		buf_adds(out, " is not safe and the rule does not say "
 			 "\"shadow_unsafe\"\n");
 	} else {
-		add_target(out, rule->shadow);
+		add_target(out, to);
 		buf_adds(out, " gets a copy of ");
 		add_percent(out, rule->sample_ppm);
 		buf_adds(out, " of the requests\n");
@@ -173,7 +174,7 @@ explain_emits(const struct router_decision *d, struct buf *out)
 {
 	const struct emit_list *l = &d->rule->emits;
 
-	if (!d->record || d->rule->stage == RULES_STAGE_RETIRED)
+	if (!d->record || d->place.stage == RULES_STAGE_RETIRED)
 		return;
 	for (size_t i = 0; i < l->count; i++) {
 		const struct emit *e = &l->at[i];
@@ -204,8 +205,8 @@ router_explain(const struct rules *rules, const struct message_request *req,
 	add_span(out, req->target);
 	buf_addc(out, '\n');
 	explain_rule(rules, req, out);
-	buf_printf(out, "stage       %s: %s\n", rules_stage_name(d.rule->stage),
-		   stage_help(d.rule->stage));
+	buf_printf(out, "stage       %s: %s\n", rules_stage_name(d.place.stage),
+		   stage_help(d.place.stage));
 	explain_answer(&d, out);
 	explain_share(&d, out);
 	explain_record(&d, out);

@@ -15,6 +15,7 @@ enum router_action { ROUTER_FORWARD, ROUTER_COMMAND, ROUTER_GONE,
 
 struct router_decision {
 	const struct rules_rule *rule;
+	struct rules_place place;	/* of the rule, read once */
 	enum router_action action;
 	const struct rules_target *target;	/* NULL: we answer */
 	const struct rules_target *fallback;	/* legacy on failure, or NULL */

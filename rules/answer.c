@@ -61,10 +61,11 @@ answer_bucket(const struct rules *rules, const struct rules_rule *rule,
 
 const struct rules_target *
 answer_target(const struct rules *rules, const struct rules_rule *rule,
-	      const struct message_request *req, uint32_t *bucket)
+	      struct rules_place place, const struct message_request *req,
+	      uint32_t *bucket)
 {
 	*bucket = 0;
-	switch (rule->stage) {
+	switch (place.stage) {
 	case RULES_STAGE_PASSTHROUGH:
 	case RULES_STAGE_MIRROR:
 	case RULES_STAGE_SHADOW:
@@ -72,7 +73,7 @@ answer_target(const struct rules *rules, const struct rules_rule *rule,
 		break;
 	case RULES_STAGE_CANARY:
 		*bucket = answer_bucket(rules, rule, req);
-		if (*bucket < rule->share_ppm)
+		if (*bucket < place.share_ppm)
 			return rule->target;
 		break;
 	case RULES_STAGE_MIGRATED:

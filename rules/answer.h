@@ -10,10 +10,11 @@
 uint32_t answer_bucket(const struct rules *rules,
 		       const struct rules_rule *rule,
 		       const struct message_request *req);
-/* answer_target: the target that answers, NULL for a retired endpoint.
- * Fills bucket for a canary, 0 otherwise. Any thread. */
+/* answer_target: the target that answers at that place of the rule, NULL for
+ * a retired endpoint. Fills bucket for a canary, 0 otherwise. Any thread. */
 const struct rules_target *answer_target(const struct rules *rules,
 					 const struct rules_rule *rule,
+					 struct rules_place place,
 					 const struct message_request *req,
 					 uint32_t *bucket);
 

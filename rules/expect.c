@@ -218,7 +218,8 @@ run_one(const struct rules *r, const struct index_expect *e, struct buf *out)
 	}
 	if (run_emits(e, rule, out))
 		return 1;
-	target = answer_target(r, rule, &e->parsed, &bucket);
+	target = answer_target(r, rule, rules_place(rule), &e->parsed,
+			       &bucket);
 	answers = target ? target->name : "gone";
 	if (!e->answers || strcmp(answers, e->answers) == 0)
 		return 0;

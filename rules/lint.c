@@ -76,7 +76,7 @@ lint_shadow(const struct index_entry *e, struct buf *out)
 {
 	const struct rules_rule *r = e->rule;
 
-	if (!r->shadow)
+	if (!rules_shadow_at(r, rules_place(r)))
 		return 0;
 	if (r->sample_ppm == 0) {
 		buf_printf(out, "line %d: rule \"%s\" samples 0%%: nothing "

@@ -138,9 +138,10 @@ rules_match(const struct rules *r, const struct message_request *req)
 static bool
 only_legacy_answers(const struct rules_rule *rule)
 {
-	return rule->stage == RULES_STAGE_PASSTHROUGH ||
-	       rule->stage == RULES_STAGE_MIRROR ||
-	       rule->stage == RULES_STAGE_SHADOW;
+	enum rules_stage stage = rules_place(rule).stage;
+
+	return stage == RULES_STAGE_PASSTHROUGH ||
+	       stage == RULES_STAGE_MIRROR || stage == RULES_STAGE_SHADOW;
 }
 
 /* Where a path may lead that climbs out of the one it is put behind. */

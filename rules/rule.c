@@ -109,16 +109,6 @@ load_rule_targets(struct rules_load *l, const struct rules_node *node,
 	return 0;
 }
 
-/* A candidate is the shadow before the move, "shadow" is after it. */
-static void
-settle_shadow(struct rules_rule *rule)
-{
-	if (rule->stage == RULES_STAGE_SHADOW)
-		rule->shadow = rule->target;
-	else if (rule->stage != RULES_STAGE_MIGRATED)
-		rule->shadow = NULL;
-}
-
 static int
 load_stick(struct rules_load *l, const struct rules_node *node,
 	   struct rules_rule *rule)
@@ -227,7 +217,6 @@ load_route(struct rules_load *l, const struct rules_node *node,
 	    load_stick(l, node, rule) < 0 ||
 	    load_durability(l, node, rule) < 0)
 		return -1;
-	settle_shadow(rule);
 	if (later_load(l, node, rule) < 0 || emit_load(l, node, rule) < 0)
 		return -1;
 	return keys_get(node, KEY_RULE_COMPARE, &compare)

@@ -158,6 +158,12 @@ struct rules_later {
 
 #define RULES_SHARE_ALL 1000000u	/* shares are parts per million */
 
+/* Where an endpoint is: a stage, and for a canary the share. */
+struct rules_place {
+	enum rules_stage stage;
+	uint32_t share_ppm;
+};
+
 struct rules_rule {
 	const char *name;
 	unsigned index;			/* 0 .. rule_count-1; default is last */
@@ -165,8 +171,11 @@ struct rules_rule {
 	enum rules_stage stage;
 	const char *path_template;	/* "/products/{id}", NULL: any path */
 	const struct rules_target *target;	/* NULL: none */
-	const struct rules_target *shadow;	/* candidate, NULL: none */
+	const struct rules_target *shadow;	/* once migrated; NULL: none */
 	uint32_t share_ppm;		/* canary */
+	/* Where the rule was moved to while it runs, 0: as the file says. The
+	 * only part of a set that changes: see rules_place. */
+	_Atomic uint64_t moved_to;
 	uint32_t sample_ppm;		/* shadow */
 	enum rules_stick stick;
 	const char *stick_name;		/* header, cookie, query name */
@@ -263,6 +272,18 @@ bool rules_path_is_ambiguous(const struct rules *r,
 const struct rules_rule *rules_match_explain(const struct rules *r,
 					     const struct message_request *req,
 					     struct buf *why);
+
+/* rules_place: where the rule is now; rules_move puts it elsewhere than the
+ * file says, for all threads from then on, rules_move_back undoes that. Read
+ * it once for a request. Any thread. */
+struct rules_place rules_place(const struct rules_rule *rule);
+void rules_move(struct rules_rule *rule, struct rules_place to);
+void rules_move_back(struct rules_rule *rule);
+/* rules_shadow_at: who may get a copy there, NULL: nobody. */
+const struct rules_target *rules_shadow_at(const struct rules_rule *rule,
+					   struct rules_place place);
+/* rules_find: the rule of that name ("default" is one), or NULL. */
+struct rules_rule *rules_find(const struct rules *r, const char *name);
 
 /* rules_lint appends warnings (overlapping or unreachable rules, unused
  * targets), one a line, and returns their number. */

@@ -111,6 +111,7 @@ read_data(struct shadow_exchange *x, struct error *err)
 	x->proto = text_at(x->tree, "/request/proto");
 	x->rule = text_at(x->tree, "/route/rule");
 	x->path = text_at(x->tree, "/route/path");
+	x->candidate = text_at(x->tree, "/shadow");
 	x->status = (int)payload_int(payload_member(response, "status"), 0);
 	x->total_us = microseconds(x->tree, "/timings/total_us");
 	x->answered = was_answered(x);

@@ -15,6 +15,7 @@ struct shadow_exchange {
 	char *traceparent, *tracestate;	/* or NULL */
 	struct cJSON *tree;		/* the event's data */
 	const char *method, *target, *host, *rule, *path;
+	const char *candidate;	/* who was to get a copy, or "" */
 	const char *client, *proto;
 	struct shadow_side request, response;
 	int status;

@@ -54,7 +54,8 @@ static void
 dispatch(struct shadow *s, struct shadow_exchange *x)
 {
 	struct shadow_plan_ref *plan = shadow_hold_plan(s);
-	const struct shadow_rule *rule = shadow_plan_find(plan, x->rule);
+	const struct shadow_rule *rule = shadow_plan_find(plan, x->rule,
+							   x->candidate);
 
 	if (!rule)
 		skip(s, x, COUNTER_SHADOW_SKIPPED_NO_RULE);

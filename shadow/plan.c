@@ -51,12 +51,14 @@ shadow_plan_of(const struct shadow_plan_ref *ref)
 }
 
 const struct shadow_rule *
-shadow_plan_find(const struct shadow_plan_ref *ref, const char *name)
+shadow_plan_find(const struct shadow_plan_ref *ref, const char *name,
+		 const char *candidate)
 {
 	for (size_t i = 0; ref && i < ref->plan.count; i++) {
 		const struct shadow_rule *r = &ref->plan.rules[i];
 
-		if ((r->url || r->command) && strcmp(r->name, name) == 0)
+		if ((r->url || r->command) && strcmp(r->name, name) == 0 &&
+		    (!*candidate || strcmp(r->target, candidate) == 0))
 			return r;
 	}
 	return NULL;

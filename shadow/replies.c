@@ -186,7 +186,7 @@ take_reply(struct shadow *s, const struct journal_row *row)
 	if (!claim(s, row, &pair))
 		return;
 	plan = shadow_hold_plan(s);
-	rule = shadow_plan_find(plan, pair.rule);
+	rule = shadow_plan_find(plan, pair.rule, pair.candidate);
 	if (rule)
 		judge_reply(s, plan, rule, &pair, row);
 	else

@@ -43,10 +43,33 @@ status(void *arg, struct json *out)
 	json_object_end(out);
 }
 
+static int
+order(void *arg, const struct console_order *o, struct json *out,
+      struct error *err)
+{
+	(void)arg;
+	if (o->rule && !strcmp(o->rule, "absent")) {
+		error_set(err, "there is no rule \"absent\"");
+		return 404;
+	}
+	json_object_begin(out);
+	json_key(out, "verb");
+	json_str(out, console_verb_word(o->verb));
+	json_key(out, "rule");
+	json_str(out, o->rule);
+	json_key(out, "to");
+	json_str(out, o->to);
+	json_key(out, "forces");
+	json_bool(out, o->force == CONSOLE_FORCES);
+	json_object_end(out);
+	return 200;
+}
+
 static const struct console_source source = {
 	.arg = &why_not,
 	.ready = ready,
 	.status = status,
+	.order = order,
 };
 
 static void
@@ -147,6 +170,45 @@ request(struct answered *a, const char *method, const char *path,
 	exchange(connect_tcp(), a, text);
 }
 
+/* As request, with a body of JSON. */
+static void
+post(struct answered *a, const char *path, const char *fields,
+     const char *body)
+{
+	char text[REQUEST_MAX];
+
+	snprintf(text, sizeof(text),
+		 "POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s"
+		 "Content-Type: application/json\r\nContent-Length: %zu\r\n"
+		 "Connection: close\r\n\r\n%s",
+		 path, fields, strlen(body), body);
+	exchange(connect_tcp(), a, text);
+}
+
+/* The method and a body that the route takes. */
+static const char *
+method_of(const struct answer_route *route)
+{
+	return route->method == ANSWER_POST ? "POST" : "GET";
+}
+
+static void
+ask_route(struct answered *a, const struct answer_route *route,
+	  const char *host, const char *fields)
+{
+	char text[REQUEST_MAX];
+	const char *body = route->method == ANSWER_POST ?
+				   "{\"rule\":\"a\"}" : "";
+
+	snprintf(text, sizeof(text),
+		 "%s %s HTTP/1.1\r\nHost: %s\r\n%s"
+		 "Content-Type: application/json\r\nContent-Length: %zu\r\n"
+		 "Connection: close\r\n\r\n%s",
+		 method_of(route), route->path, host, fields, strlen(body),
+		 body);
+	exchange(connect_tcp(), a, text);
+}
+
 static void
 answered_fini(struct answered *a)
 {
@@ -213,11 +275,11 @@ START_TEST(test_matrix)
 		struct answered a CLEANUP(answered_fini) = { 0 };
 		bool open = route->access == ANSWER_OPEN || c == RIGHT;
 
-		request(&a, "GET", route->path, "127.0.0.1",
-			credential_line(c, line));
+		ask_route(&a, route, "127.0.0.1", credential_line(c, line));
 		ck_assert_msg(a.status == (open ? 200 : 401),
-			      "GET %s with credential %d: %d", route->path,
-			      (int)c, a.status);
+			      "%s %s with credential %d: %d",
+			      method_of(route), route->path, (int)c,
+			      a.status);
 		if (open)
 			continue;
 		check_problem(&a);
@@ -230,8 +292,10 @@ END_TEST
 START_TEST(test_methods)
 {
 	static const char *const refused[] = { "POST",	"PUT",	   "DELETE",
-					       "PATCH", "OPTIONS", "BREW" };
+					       "PATCH", "OPTIONS", "BREW",
+					       "GET",	"HEAD" };
 	const struct answer_route *route = answer_route((size_t)_i);
+	bool order = route->method == ANSWER_POST;
 	struct answered head CLEANUP(answered_fini) = { 0 };
 	char line[256];
 
@@ -239,11 +303,17 @@ START_TEST(test_methods)
 	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
 		struct answered a CLEANUP(answered_fini) = { 0 };
 
+		if (order ? i == 0 : i >= 6)
+			continue;
 		request(&a, refused[i], route->path, "localhost", line);
 		ck_assert_int_eq(a.status, 405);
-		ck_assert(has_line(&a, "\r\nAllow: GET, HEAD\r\n"));
-		check_problem(&a);
+		ck_assert(has_line(&a, order ? "\r\nAllow: POST\r\n" :
+					       "\r\nAllow: GET, HEAD\r\n"));
+		if (strcmp(refused[i], "HEAD") != 0)
+			check_problem(&a);
 	}
+	if (order)
+		return;
 	request(&head, "HEAD", route->path, "localhost", line);
 	ck_assert_int_eq(head.status, 200);
 	ck_assert_str_eq(head.body, "");
@@ -293,8 +363,8 @@ START_TEST(test_hosts)
 		for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 			struct answered a CLEANUP(answered_fini) = { 0 };
 
-			request(&a, "GET", answer_route(r)->path, rows[i].host,
-				credential_line(RIGHT, line));
+			ask_route(&a, answer_route(r), rows[i].host,
+				  credential_line(RIGHT, line));
 			ck_assert_msg(a.status == rows[i].status,
 				      "Host `%s': %d", rows[i].host, a.status);
 		}
@@ -330,6 +400,92 @@ START_TEST(test_bodies)
 	request(&state, "GET", "/status?x=1", "localhost", line);
 	ck_assert(has_line(&state, "Content-Type: application/json\r\n"));
 	ck_assert_str_eq(state.body, "{\"version\":\"test\"}\n");
+}
+END_TEST
+
+static void
+check_order(const char *path, const char *fields, const char *body,
+	    int status, const char *says)
+{
+	struct answered a CLEANUP(answered_fini) = { 0 };
+	char line[1024], token_line[256];
+
+	snprintf(line, sizeof(line), "%s%s",
+		 credential_line(RIGHT, token_line), fields);
+	post(&a, path, line, body);
+	ck_assert_msg(a.status == status && strstr(a.body, says),
+		      "POST %s %s: %d %s", path, body, a.status, a.body);
+	if (status != 200)
+		check_problem(&a);
+}
+
+START_TEST(test_orders)
+{
+	static const struct {
+		const char *path, *body;
+		int status;
+		const char *says;
+	} rows[] = {
+		{ "/promote", "{\"rule\":\"a\",\"to\":\"25%\"}", 200,
+		  "{\"verb\":\"promote\",\"rule\":\"a\",\"to\":\"25%\","
+		  "\"forces\":false}" },
+		{ "/rollback", "{\"rule\":\"a\",\"force\":true}", 200,
+		  "\"forces\":true" },
+		{ "/kill-switch", "{\"all\":true}", 200,
+		  "{\"verb\":\"kill\",\"rule\":null" },
+		{ "/kill-switch", "{\"rule\":\"a\",\"release\":true}", 200,
+		  "\"verb\":\"release\"" },
+		{ "/promote", "{\"rule\":\"absent\"}", 404, "no rule" },
+		{ "/promote", "{}", 400, "which" },
+		{ "/promote", "{\"all\":true}", 400, "kill-switch" },
+		{ "/kill-switch", "{}", 400, "which" },
+		{ "/kill-switch", "{\"rule\":\"a\",\"all\":true}", 400,
+		  "both" },
+		{ "/resume", "{\"rule\":\"a\",\"release\":true}", 400,
+		  "kill-switch" },
+		{ "/promote", "{\"rule\":7}", 400, "string" },
+		{ "/rollback", "{\"rule\":\"a\",\"force\":\"yes\"}", 400,
+		  "true or false" },
+		{ "/rollback", "{\"rule\":\"a\",\"forse\":true}", 400,
+		  "unknown" },
+		{ "/hold", "[]", 400, "object" },
+		{ "/hold", "{", 400, "" },
+		{ "/hold", "", 400, "" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		check_order(rows[i].path, "", rows[i].body, rows[i].status,
+			    rows[i].says);
+}
+END_TEST
+
+/* No page of another site, no form, no flood. */
+START_TEST(test_orders_from_elsewhere)
+{
+	struct answered a CLEANUP(answered_fini) = { 0 };
+	struct answered b CLEANUP(answered_fini) = { 0 };
+	struct buf large CLEANUP(buf_fini) = { 0 };
+	char line[256], text[REQUEST_MAX];
+	const char *body = "{\"rule\":\"a\"}";
+
+	check_order("/hold", "Origin: http://evil.example\r\n", body, 403,
+		    "page");
+	check_order("/hold", "Origin: null\r\n", body, 403, "page");
+	check_order("/hold", "Origin: http://127.0.0.1\r\n", body, 200,
+		    "hold");
+	snprintf(text, sizeof(text),
+		 "POST /hold HTTP/1.1\r\nHost: localhost\r\n%s"
+		 "Content-Type: text/plain\r\nContent-Length: %zu\r\n"
+		 "Connection: close\r\n\r\n%s",
+		 credential_line(RIGHT, line), strlen(body), body);
+	exchange(connect_tcp(), &a, text);
+	ck_assert_int_eq(a.status, 415);
+	buf_printf(&large, "POST /hold HTTP/1.1\r\nHost: localhost\r\n%s"
+		   "Content-Type: application/json\r\nContent-Length: %zu\r\n"
+		   "Connection: close\r\n\r\n%*s", line,
+		   2 * ANSWER_BODY_MAX, (int)(2 * ANSWER_BODY_MAX), body);
+	exchange(connect_tcp(), &b, buf_str(&large));
+	ck_assert_int_eq(b.status, 413);
 }
 END_TEST
 
@@ -465,6 +621,8 @@ main(void)
 	tcase_add_test(tc, test_ready);
 	tcase_add_test(tc, test_bodies);
 	tcase_add_test(tc, test_board);
+	tcase_add_test(tc, test_orders);
+	tcase_add_test(tc, test_orders_from_elsewhere);
 	tcase_add_test(tc, test_token_file);
 	tcase_add_test(tc, test_unix_socket);
 	tcase_add_test(tc, test_address_in_use);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The admin listener: method, path, Host and Authorization, a line each.
+/* The admin listener: method, path, Host and Authorization, a line each, and
+ * the body of an order behind them.
  * Nobody without the token gets what the token is for. */
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,19 @@ status(void *arg, struct json *out)
 	json_object_end(out);
 }
 
+static int
+order(void *arg, const struct console_order *o, struct json *out,
+      struct error *err)
+{
+	(void)arg;
+	(void)err;
+	INVARIANT(o->rule || o->verb == CONSOLE_KILL ||
+		  o->verb == CONSOLE_RELEASE);
+	json_object_begin(out);
+	json_object_end(out);
+	return 200;
+}
+
 static bool
 needs_token(const char *path)
 {
@@ -39,11 +53,12 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct console_source source = { NULL, ready, status,
-						      NULL };
+						      NULL, order };
 	static const struct answer_server server = {
 		"0123456789abcdef", "admin.example", &source };
 	char *text = malloc(size + 1), *rest = text;
-	struct answer_request req = { "GET", "/", NULL, NULL };
+	struct answer_request req = { .method = "GET", .path = "/",
+				      .content_type = "application/json" };
 	struct answer out = { 0 };
 
 	INVARIANT(text);
@@ -52,7 +67,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	req.method = strsep(&rest, "\n");
 	req.path = rest ? strsep(&rest, "\n") : "/";
 	req.host = rest ? strsep(&rest, "\n") : NULL;
-	req.authorization = rest;
+	req.authorization = rest ? strsep(&rest, "\n") : NULL;
+	req.body = span_of(rest);
 	answer_make(&out, &req, &server);
 	INVARIANT(out.status >= 200 && out.status <= 599);
 	if (out.status == 200 && needs_token(req.path))

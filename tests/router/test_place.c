@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Places of rules: their words, their order, and moving while it runs. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "router/place.h"
+#include "router/router.h"
+#include "tests/rules/table.h"
+
+static struct rules *
+load(const char *members)
+{
+	struct error err = { 0 };
+	struct buf text = { 0 };
+	struct rules *r;
+
+	buf_printf(&text, "{\"version\":1,\"targets\":{\"legacy\":{\"url\":"
+		   "\"http://127.0.0.1:1\"},\"new\":{\"url\":"
+		   "\"http://127.0.0.1:2\"},\"bus\":{\"command\":"
+		   "\"shop.a.v1\"}},\"rules\":[{\"name\":\"a\",\"match\":{"
+		   "\"path\":\"/a\"},%s}]}", members);
+	r = rules_load_text("t", text.data, text.len, &err);
+	ck_assert_msg(r != NULL, "%d:%d: %s", err.line, err.column, err.text);
+	buf_fini(&text);
+	return r;
+}
+
+static struct rules_place
+parse(const char *text)
+{
+	struct rules_place p = { 0 };
+	struct error err = { 0 };
+
+	ck_assert_msg(place_parse(text, &p, &err) == 0, "%s", err.text);
+	return p;
+}
+
+START_TEST(words_are_read_and_written)
+{
+	static const struct {
+		const char *text, *written;
+	} rows[] = {
+		{ "25%", "canary 25%" },   { "0.5%", "canary 0.5%" },
+		{ "0.0001%", "canary 0.0001%" }, { "100%", "canary 100%" },
+		{ "0%", "shadow" },	   { "shadow", "shadow" },
+		{ "mirror", "mirror" },	   { "migrated", "migrated" },
+	};
+	static const char *const bad[] = { "", "25", "101%", "canary",
+					   "retired", "passthrough", "-1%" };
+	char text[PLACE_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		ck_assert_str_eq(place_text(parse(rows[i].text), text),
+				 rows[i].written);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		struct rules_place p;
+		struct error err = { 0 };
+
+		ck_assert_int_eq(place_parse(bad[i], &p, &err), -1);
+		ck_assert(strstr(err.text, "25%"));
+	}
+}
+END_TEST
+
+START_TEST(places_have_an_order)
+{
+	static const char *const rising[] = { "mirror", "shadow", "0.1%",
+					      "10%",	"100%",	  "migrated" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rising); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(rising); k++) {
+			int c = place_compare(parse(rising[i]),
+					      parse(rising[k]));
+
+			ck_assert_int_eq(c < 0, i < k);
+			ck_assert_int_eq(c == 0, i == k);
+		}
+}
+END_TEST
+
+START_TEST(the_next_place_is_the_files_or_nobodys)
+{
+	struct rules *r = load("\"stage\":\"mirror\",\"target\":\"new\","
+			       "\"share\":\"5%\"");
+	struct rules_place p = parse("mirror");
+	struct error err = { 0 };
+	char text[PLACE_TEXT_SIZE];
+
+	ck_assert_int_eq(place_up(&r->rules[0], p, &p, &err), 0);
+	ck_assert_str_eq(place_text(p, text), "shadow");
+	ck_assert_int_eq(place_up(&r->rules[0], p, &p, &err), 0);
+	ck_assert_str_eq(place_text(p, text), "canary 5%");
+	ck_assert_int_eq(place_up(&r->rules[0], p, &p, &err), -1);
+	ck_assert(strstr(err.text, "--to"));
+	rules_unref(&r);
+}
+END_TEST
+
+static struct router_decision
+decide(const struct rules *r, unsigned user)
+{
+	struct router_decision d;
+	char value[32];
+	int len = snprintf(value, sizeof(value), "10.0.%u.%u", user >> 8,
+			   user & 255);
+
+	router_decide(r, &(struct message_request){
+		.method = SPAN_LITERAL("GET"),
+		.path = SPAN_LITERAL("/a"),
+		.target = SPAN_LITERAL("/a"),
+		.client = { value, (size_t)len },
+	}, 0, &d);
+	return d;
+}
+
+START_TEST(a_move_holds_for_the_next_decision)
+{
+	struct rules *r = load("\"stage\":\"shadow\",\"target\":\"new\","
+			       "\"shadow\":\"legacy\"");
+	struct rules_rule *rule = rules_find(r, "a");
+	struct router_decision d = decide(r, 1);
+
+	ck_assert_ptr_eq(d.target, r->legacy);
+	ck_assert_ptr_eq(d.shadow, rule->target);
+	rules_move(rule, parse("migrated"));
+	d = decide(r, 1);
+	ck_assert_ptr_eq(d.target, rule->target);
+	ck_assert_ptr_eq(d.shadow, r->legacy);
+	rules_move(rule, parse("mirror"));
+	d = decide(r, 1);
+	ck_assert_ptr_eq(d.target, r->legacy);
+	ck_assert_ptr_null(d.shadow);
+	rules_move_back(rule);
+	ck_assert_int_eq(decide(r, 1).place.stage, RULES_STAGE_SHADOW);
+	ck_assert_ptr_null(rules_find(r, "b"));
+	rules_unref(&r);
+}
+END_TEST
+
+/* The durability of a command does not depend on where it was at load. */
+START_TEST(a_command_is_strict_wherever_it_came_from)
+{
+	struct rules *r = load("\"stage\":\"mirror\",\"target\":\"bus\"");
+
+	ck_assert(!decide(r, 1).strict);
+	rules_move(&r->rules[0], parse("migrated"));
+	ck_assert_int_eq(decide(r, 1).action, ROUTER_COMMAND);
+	ck_assert(decide(r, 1).strict);
+	rules_unref(&r);
+}
+END_TEST
+
+#define MOVES 20000
+
+static void *
+move_about(void *arg)
+{
+	for (int i = 0; i < MOVES; i++)
+		rules_move(arg, parse(i % 2 ? "100%" : "shadow"));
+	return NULL;
+}
+
+/* One request sees one state: who answers, the stage that is recorded and the
+ * copy always belong together. */
+START_TEST(a_decision_sees_one_place)
+{
+	struct rules *r = load("\"stage\":\"shadow\",\"target\":\"new\"");
+	struct rules_rule *rule = rules_find(r, "a");
+	pthread_t thread;
+	unsigned seen[RULES_STAGE_COUNT] = { 0 };
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, move_about, rule), 0);
+	for (unsigned u = 0; u < MOVES; u++) {
+		struct router_decision d = decide(r, u);
+		bool moved = d.place.stage == RULES_STAGE_CANARY;
+
+		ck_assert(moved || d.place.stage == RULES_STAGE_SHADOW);
+		ck_assert_ptr_eq(d.target, moved ? rule->target : r->legacy);
+		ck_assert_ptr_eq(d.shadow, moved ? NULL : rule->target);
+		seen[d.place.stage]++;
+	}
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(seen[RULES_STAGE_CANARY] + seen[RULES_STAGE_SHADOW],
+			  MOVES);
+	rules_unref(&r);
+}
+END_TEST
+
+#define CALLERS 100000u
+
+/* Every percentage, while the set stays: nobody who has moved moves back. */
+START_TEST(no_percentage_moves_anyone_back)
+{
+	struct rules *r = load("\"stage\":\"canary\",\"share\":\"0%\","
+			       "\"target\":\"new\"");
+	struct rules_rule *rule = rules_find(r, "a");
+	static bool moved[CALLERS];
+
+	for (uint32_t percent = 0; percent <= 100; percent++) {
+		unsigned count = 0, back = 0;
+
+		rules_move(rule, (struct rules_place){ RULES_STAGE_CANARY,
+						       percent * 10000 });
+		for (unsigned u = 0; u < CALLERS; u++) {
+			bool now = decide(r, u).target != r->legacy;
+
+			back += moved[u] && !now;
+			moved[u] = now;
+			count += now;
+		}
+		ck_assert_msg(back == 0, "%u%%: %u back", percent, back);
+		ck_assert_int_le(abs((int)count - (int)(percent * 1000)),
+				 700);
+		if (percent == 0 || percent == 100)
+			ck_assert_uint_eq(count, percent * 1000);
+	}
+	rules_unref(&r);
+}
+END_TEST
+
+static void
+fill(TCase *t)
+{
+	tcase_add_test(t, words_are_read_and_written);
+	tcase_add_test(t, places_have_an_order);
+	tcase_add_test(t, the_next_place_is_the_files_or_nobodys);
+	tcase_add_test(t, a_move_holds_for_the_next_decision);
+	tcase_add_test(t, a_command_is_strict_wherever_it_came_from);
+	tcase_add_test(t, a_decision_sees_one_place);
+	tcase_add_test(t, no_percentage_moves_anyone_back);
+	tcase_set_timeout(t, 60);
+}
+
+int
+main(void)
+{
+	return table_run("router/place", fill);
+}

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators move rules while it runs: promote, rollback, kill-switch; in
+force at once on all workers, on disk, over restarts and new files."""
+import http.client
+import json
+
+import lib
+from lib import Client
+
+CALLERS = 200
+
+
+def rules(legacy, candidate, **members):
+    rule = {"name": "item", "match": {"path": "/item/{id}"},
+            "stage": "canary", "share": "10%", "target": "new",
+            "stick_to": "header:X-User"}
+    rule.update(members)
+    return {"version": 1,
+            "targets": {"legacy": {"url": legacy},
+                        "new": {"url": candidate}},
+            "rules": [rule, {"name": "old", "match": {"path": "/old"},
+                             "stage": "migrated", "target": "new"}]}
+
+
+def ask(client, user, path="/item/1"):
+    answer = client.request("GET", path, fields=[("X-User", "u%d" % user)])
+    return answer.json()["who"]
+
+
+def at_target(matapalo):
+    """Who of the callers is answered by the target, each on a connection of
+    its own worker's luck."""
+    found = set()
+    for part in range(4):
+        with Client(matapalo.port) as client:
+            for user in range(part, CALLERS, 4):
+                if ask(client, user) == "new":
+                    found.add(user)
+    return found
+
+
+def order(matapalo, path, body, token=None):
+    host, port = matapalo.admin.rsplit(":", 1)
+    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection.request("POST", path, json.dumps(body), {
+        "Content-Type": "application/json",
+        "Authorization": "Bearer " + (token or matapalo.token())})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, json.loads(text)
+
+
+def rule_of(matapalo, name="item"):
+    return next(r for r in matapalo.status()["rules"]["list"]
+                if r["name"] == name)
+
+
+def run(case, matapalo, *args, status=0):
+    done = matapalo.command(*args)
+    case.equal(done.returncode, status, "%s: %s%s"
+               % (" ".join(args), done.stdout, done.stderr))
+    return done.stdout + done.stderr
+
+
+def shares(case, matapalo):
+    first = at_target(matapalo)
+    case.check(5 <= len(first) <= 40, "10%%: %d" % len(first))
+    case.check("canary 10% -> canary 50%" in
+               run(case, matapalo, "promote", "item", "--to", "50%"), "said")
+    second = at_target(matapalo)
+    case.check(first < second and 70 <= len(second) <= 130,
+               "50%%: %d, and who moved stays" % len(second))
+    run(case, matapalo, "promote", "item", "--to", "migrated", "--reason",
+        "evidence")
+    case.equal(len(at_target(matapalo)), CALLERS, "migrated")
+    said = run(case, matapalo, "promote", "item", "--to", "20%", status=1)
+    case.check("rollback" in said, said)
+    case.check("no rule" in run(case, matapalo, "promote", "nobody",
+                                "--to", "20%", status=1), "unknown rule")
+    rule = rule_of(matapalo)
+    case.equal((rule["stage"], rule["moved_by"], rule["reason"],
+                rule["file"]["stage"], rule["target_share"]),
+               ("migrated", "operator", "evidence", "canary", 1), "status")
+    case.check("migrated, by operator" in run(case, matapalo, "status"),
+               "terminal")
+
+
+def access(case, matapalo):
+    code, text = order(matapalo, "/kill-switch", {"all": True}, token="x")
+    case.equal(code, 401, "without the token: %s" % text)
+    code, _ = order(matapalo, "/rollback", {"rule": "item", "forse": True})
+    case.equal(code, 400, "a misspelt member")
+    case.equal(rule_of(matapalo)["stage"], "migrated", "nothing moved")
+
+
+def kill(case, matapalo):
+    """In force when the call returns: no request after it is the target's."""
+    with Client(matapalo.port) as a, Client(matapalo.port) as b:
+        for turn in range(20):
+            for body, who in (({"rule": "item"}, "legacy"),
+                              ({"rule": "item", "release": True}, "new")):
+                code, answer = order(matapalo, "/kill-switch", body)
+                case.equal(code, 200, str(answer))
+                for client in (a, b):
+                    case.equal(ask(client, turn), who, "after the call")
+    run(case, matapalo, "kill-switch", status=2)
+    run(case, matapalo, "kill-switch", "--all", "--reason", "three o'clock")
+    case.equal(at_target(matapalo), set(), "everything is on the legacy")
+    with Client(matapalo.port) as client:
+        case.equal(ask(client, 1, "/old"), "legacy", "other rules, too")
+    case.check("KILL-SWITCH" in run(case, matapalo, "status"), "said aloud")
+    case.check("kill-switch" in matapalo.get_admin("/readyz")[1], "readyz")
+    case.equal(matapalo.metrics()['matapalo_rule_killed{rule="old"}'], 1,
+               "metrics")
+    said = run(case, matapalo, "kill-switch", "old", "--release", status=1)
+    case.check("not on" in said, said)
+
+
+def survive(case, matapalo, path):
+    """kill -9, then the same state; a new file wins, a kill stays."""
+    matapalo.kill_group()
+    matapalo = case.matapalo(rules=path, data=matapalo.data, workers=2)
+    case.equal(at_target(matapalo), set(), "the switch is on after kill -9")
+    run(case, matapalo, "kill-switch", "--all", "--release")
+    case.equal(len(at_target(matapalo)), CALLERS, "as it was before")
+    run(case, matapalo, "kill-switch", "old")
+    return matapalo
+
+
+def new_file(case, matapalo, ports):
+    def is_loaded(share):
+        return lambda: rule_of(matapalo)["file"]["share"] == share and \
+            rule_of(matapalo)
+    # The rule's own words are the same: what was ordered stays.
+    before = matapalo.status()["rules"]["hash"]
+    case.rules(rules(*ports, sample="50%"))
+    lib.wait_for(lambda: matapalo.status()["rules"]["hash"] != before,
+                 "the new file")
+    case.equal(rule_of(matapalo)["stage"], "migrated", "an order stays")
+    case.rules(rules(*ports, share="20%"))
+    rule = lib.wait_for(is_loaded(0.2), "the next file")
+    case.equal((rule["stage"], rule["share"], rule["moved_by"]),
+               ("canary", 0.2, None), "the file has the last word")
+    case.equal(rule_of(matapalo, "old")["killed"], True, "but for a kill")
+    run(case, matapalo, "rollback", "item")
+    rule = rule_of(matapalo)
+    case.equal((rule["stage"], rule["held"]), ("shadow", True), "rollback")
+
+
+def audit(case, matapalo):
+    events = [json.loads(row[0]) for row in matapalo.query(
+        "SELECT data FROM events WHERE type = 'matapalo.promotion.v1' "
+        "ORDER BY sequence")]
+    actions = [e["action"] for e in events]
+    case.equal(actions[:2] + actions[-4:],
+               ["promote", "promote", "release", "kill", "file", "rollback"],
+               "one event a change")
+    case.equal(len(actions), 2 + 40 + 1 + 4, "no more: %s" % actions)
+    case.equal((events[0]["old"], events[0]["new"], events[0]["token"]),
+               ({"stage": "canary", "share": 0.1},
+                {"stage": "canary", "share": 0.5}, "admin"), "what moved")
+    case.equal(events[1]["reason"], "evidence", "why")
+    case.check("@" in events[0]["operator"], "who")
+
+
+def scenario(case):
+    legacy = lib.App(case, lambda *_: (200, {"who": "legacy"}))
+    new = lib.App(case, lambda *_: (200, {"who": "new"}))
+    ports = (legacy.url, new.url)
+    path = case.rules(rules(*ports))
+    matapalo = case.matapalo(rules=path, workers=2)
+    shares(case, matapalo)
+    access(case, matapalo)
+    kill(case, matapalo)
+    matapalo = survive(case, matapalo, path)
+    new_file(case, matapalo, ports)
+    audit(case, matapalo)
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
+lib.main(scenario)
