@@ -19,7 +19,7 @@ enum promotion_by { PROMOTION_BY_OPERATOR, PROMOTION_BY_RAMP,
 
 /* What holds of a rule beyond the file. All zeros: nothing. */
 struct promotion_state {
-	bool placed;			/* at `place`, and not as the file says */
+	bool placed;		/* at `place`, and not as the file says */
 	struct rules_place place;
 	enum promotion_by by;
 	/* Stage, share and target of the file when it was placed: when they

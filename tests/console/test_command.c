@@ -247,7 +247,8 @@ START_TEST(test_help_and_manual)
 	ck_assert_ptr_nonnull(strstr(buf_str(&a.out), row->help));
 	scratch_path(path, top ? top : ".", "docs/matapalo.1");
 	ck_assert_int_eq(file_read(path, 1 << 20, &page, NULL), 0);
-	snprintf(head, sizeof(head), ".SS matapalo %s", row->name);
+	escape(row->name, name);
+	snprintf(head, sizeof(head), ".SS matapalo %s", name);
 	ck_assert_msg(strstr(buf_str(&page), head) != NULL, "%s", head);
 	for (enum command_option o = 0; o < OPTION_COUNT; o++) {
 		if (!command_has_option(row, o))
