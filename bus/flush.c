@@ -189,6 +189,15 @@ put_back(struct group *p, struct flush *f)
 	newer->count += older->count;
 }
 
+static bool
+has_letters(const struct flush *f)
+{
+	for (size_t i = 0; i < f->changes.count; i++)
+		if (f->changes.at[i].kind == CHANGE_DEAD)
+			return true;
+	return false;
+}
+
 /* false while the last save is under way. */
 static bool
 flush_reap(struct groups *g, struct group *p)
@@ -205,6 +214,7 @@ flush_reap(struct groups *g, struct group *p)
 		put_back(p, f);
 		p->flush_at = g->now.mono_ms + RETRY_AFTER_FAILURE_MS;
 	} else {
+		p->letters += has_letters(f);
 		p->disk_cursor = f->cursor;
 		p->saved_version = f->version;
 		p->removed = f->remove;
@@ -315,17 +325,17 @@ flush_wait(struct groups *g, struct group *p)
 	pthread_mutex_unlock(&g->flush_lock);
 }
 
-void
-group_flush_settle(struct groups *g, struct group *p)
+const struct changes *
+group_flush_changes(const struct group *p)
 {
-	flush_wait(g, p);
-	(void)flush_reap(g, p);
+	return p->flush ? &p->flush->changes : NULL;
 }
 
 void
 group_flush_last(struct groups *g, struct group *p)
 {
-	group_flush_settle(g, p);
+	flush_wait(g, p);
+	(void)flush_reap(g, p);
 	p->closing = true;
 	for (size_t i = 0; i < p->count; i++)
 		if (p->at[i].state == ENTRY_LEASED)

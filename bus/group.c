@@ -57,31 +57,60 @@ group_changed(struct groups *g, struct group *p)
 	group_dirty(g, p, 0);
 }
 
+/* Nothing is in flight any more; keys without entries go. */
 static void
-keys_free(struct key *k)
+keys_clear(struct key **at)
 {
-	while (k) {
-		struct key *next = k->next;
+	while (*at) {
+		struct key *k = *at;
 
+		k->in_flight = 0;
+		k->owner = NULL;
+		if (k->users > 0) {
+			at = &k->next;
+			continue;
+		}
+		*at = k->next;
 		free(k->text);
 		free(k);
-		k = next;
 	}
+}
+
+void
+group_clear_but(struct group *p, bool (*stays)(const struct entry *e))
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->count; i++) {
+		struct entry *e = &p->at[i];
+
+		if (stays(e))
+			p->at[kept++] = *e;
+		else if (e->key)
+			e->key->users--;
+	}
+	for (size_t i = 0; i < GROUP_KEY_BUCKETS; i++)
+		keys_clear(&p->keys[i]);
+	for (struct consumer *c = p->consumers; c; c = c->next) {
+		c->holding = 0;
+		c->request[0] = '\0';
+	}
+	p->count = kept;
+	p->settled = p->retrying = 0;
+	p->in_flight = 0;
+}
+
+static bool
+nothing_stays(const struct entry *e)
+{
+	(void)e;
+	return false;
 }
 
 void
 group_clear(struct group *p)
 {
-	for (size_t i = 0; i < GROUP_KEY_BUCKETS; i++) {
-		keys_free(p->keys[i]);
-		p->keys[i] = NULL;
-	}
-	for (struct consumer *c = p->consumers; c; c = c->next) {
-		c->holding = 0;
-		c->request[0] = '\0';
-	}
-	p->count = p->settled = p->retrying = 0;
-	p->in_flight = 0;
+	group_clear_but(p, nothing_stays);
 }
 
 void

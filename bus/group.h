@@ -98,6 +98,7 @@ struct group {
 	size_t retrying;	/* of them saved and not settled */
 	unsigned in_flight;
 	int64_t dead;
+	uint64_t letters;	/* counts changes of the letters on disk */
 	struct consumer *consumers;
 	struct key *keys[GROUP_KEY_BUCKETS];
 	struct changes changes;
@@ -121,6 +122,9 @@ struct groups {
 	struct groups_env env;
 	struct journal_reader *reader;
 	pthread_mutex_t lock;
+	/* For reading that takes its time: never both locks. */
+	struct journal_reader *side_reader;
+	pthread_mutex_t side_lock;
 	struct group *first;
 	struct group *dying;	/* deleted, until that is on disk */
 	uint64_t versions;
@@ -137,8 +141,10 @@ void groups_note_damage(struct groups *g);
 struct group *group_find(struct groups *g, const char *name);
 struct group *group_new(struct groups *g, const char *name);
 void group_free(struct group *p);
-/* group_clear forgets all events, and so every lease. */
+/* group_clear forgets all events, and so every lease; group_clear_but keeps
+ * those that stay, and their keys. */
 void group_clear(struct group *p);
+void group_clear_but(struct group *p, bool (*stays)(const struct entry *e));
 /* group_changed: something that must be on disk soon. */
 void group_changed(struct groups *g, struct group *p);
 struct consumer *consumer_find(struct group *p, const char *name);
@@ -167,9 +173,10 @@ void entry_renew(struct group *p, struct entry *e);
 MUST_CHECK int entry_set_key(struct group *p, struct entry *e,
 			     struct span key);
 
-/* groups.c: the sequence before the place. -1: the journal fails. */
-MUST_CHECK int group_place(struct groups *g, const struct groups_place *p,
-			   int64_t *after);
+/* groups.c: the sequence before the place. Without the lock, as it may read.
+ * -1: the journal fails. */
+MUST_CHECK int groups_find_place(struct groups *g,
+				 const struct groups_place *p, int64_t *after);
 
 /* rate.c: may the next event go now? If not, the time is noted. */
 bool group_may_deliver(struct groups *g, struct group *p);
@@ -209,8 +216,8 @@ uint64_t group_flush(struct groups *g, struct group *p);
 /* group_flush_last saves everything and waits for the commit. */
 void group_flush_last(struct groups *g, struct group *p);
 
-/* group_flush_settle waits for a save that is under way. */
-void group_flush_settle(struct groups *g, struct group *p);
+/* group_flush_changes: of the save that is under way, or NULL. */
+const struct changes *group_flush_changes(const struct group *p);
 /* group_flush_removed: false until the group is off the disk. */
 bool group_flush_removed(struct groups *g, struct group *p, uint64_t *next);
 

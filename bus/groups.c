@@ -20,11 +20,15 @@ groups_open(const struct groups_env *env, struct error *err)
 	}
 	g->env = *env;
 	pthread_mutex_init(&g->lock, NULL);
+	pthread_mutex_init(&g->side_lock, NULL);
 	pthread_mutex_init(&g->flush_lock, NULL);
 	pthread_cond_init(&g->flush_ended, NULL);
 	groups_refresh(g);
 	g->reader = journal_reader_open(journal_path(env->journal), err);
-	if (!g->reader || groups_load(g, err) < 0)
+	if (g->reader)
+		g->side_reader = journal_reader_open(
+			journal_path(env->journal), err);
+	if (!g->side_reader || groups_load(g, err) < 0)
 		groups_close(&g);
 	return g;
 }
@@ -54,34 +58,44 @@ groups_close(struct groups **gp)
 	close_list(g, &g->first);
 	close_list(g, &g->dying);
 	journal_reader_close(&g->reader);
+	journal_reader_close(&g->side_reader);
 	pthread_cond_destroy(&g->flush_ended);
 	pthread_mutex_destroy(&g->flush_lock);
+	pthread_mutex_destroy(&g->side_lock);
 	pthread_mutex_destroy(&g->lock);
 	free(g);
 }
 
 /* ---- groups ---- */
 
-int
-group_place(struct groups *g, const struct groups_place *p, int64_t *after)
+static int
+find_time(struct groups *g, int64_t since_us, int64_t *after)
 {
-	int64_t last = journal_last_sequence(g->env.journal);
+	int rc;
 
+	pthread_mutex_lock(&g->side_lock);
+	rc = journal_find_time(g->side_reader, since_us, after);
+	pthread_mutex_unlock(&g->side_lock);
+	--*after;
+	return rc;
+}
+
+int
+groups_find_place(struct groups *g, const struct groups_place *p,
+		  int64_t *after)
+{
 	*after = 0;
 	switch (p->start) {
 	case GROUPS_OLDEST:
 		return 0;
 	case GROUPS_NEWEST:
-		*after = last;
+		*after = journal_last_sequence(g->env.journal);
 		return 0;
 	case GROUPS_AFTER:
 		*after = p->after;
 		return 0;
 	case GROUPS_SINCE:
-		if (journal_find_time(g->reader, p->since_us, after) < 0)
-			return -1;
-		--*after;
-		return 0;
+		return find_time(g, p->since_us, after);
 	}
 	return 0;
 }
@@ -108,10 +122,9 @@ group_count(const struct groups *g)
 
 static int
 make(struct groups *g, const char *name, const struct groups_settings *s,
-     struct error *err)
+     int64_t after, struct error *err)
 {
 	struct group *p;
-	int64_t after;
 
 	if (groups_name_check(name, err) < 0)
 		return -1;
@@ -122,9 +135,6 @@ make(struct groups *g, const char *name, const struct groups_settings *s,
 		return error_set(err, "there are %d groups, which is the most; "
 				 "delete one that nobody needs (matapalo "
 				 "groups list)", GROUPS_MAX);
-	if (group_place(g, &s->place, &after) < 0)
-		return error_set(err, "start: the journal cannot be read; the "
-				 "log says why");
 	p = group_new(g, name);
 	if (!p)
 		return error_set(err, "no memory for group %s", name);
@@ -146,31 +156,59 @@ update(struct groups *g, struct group *p, const struct groups_settings *s)
 	group_changed(g, p);
 }
 
+struct ensuring {
+	const char *name;
+	int (*change)(void *arg, struct groups_settings *s, bool is_new,
+		      struct error *err);
+	void *arg;
+	struct groups_settings settings;
+	bool found;	/* where a new group begins: behind `after` */
+	int64_t after;
+};
+
+/* 1: a new group's place has to be found first. */
+static int
+ensure(struct groups *g, struct ensuring *w, struct error *err)
+{
+	struct group *p = group_find(g, w->name);
+	int rc = 0;
+
+	if (p)
+		w->settings = p->settings;
+	else
+		groups_settings_default(&w->settings);
+	if (w->change)
+		rc = w->change(w->arg, &w->settings, !p, err);
+	if (rc < 0)
+		return rc;
+	if (!p)
+		return w->found ? make(g, w->name, &w->settings, w->after, err)
+				: 1;
+	update(g, p, &w->settings);
+	return 0;
+}
+
 int
 groups_ensure(struct groups *g, const char *name,
 	      int (*change)(void *arg, struct groups_settings *s, bool is_new,
 			    struct error *err),
 	      void *arg, struct error *err)
 {
-	struct groups_settings s;
-	struct group *p;
-	int rc = 0;
+	struct ensuring w = { .name = name, .change = change, .arg = arg };
+	int rc;
 
-	pthread_mutex_lock(&g->lock);
-	groups_refresh(g);
-	p = group_find(g, name);
-	if (p)
-		s = p->settings;
-	else
-		groups_settings_default(&s);
-	if (change)
-		rc = change(arg, &s, !p, err);
-	if (rc == 0 && p)
-		update(g, p, &s);
-	else if (rc == 0)
-		rc = make(g, name, &s, err);
-	pthread_mutex_unlock(&g->lock);
-	return rc;
+	for (;;) {
+		pthread_mutex_lock(&g->lock);
+		groups_refresh(g);
+		rc = ensure(g, &w, err);
+		pthread_mutex_unlock(&g->lock);
+		if (rc <= 0)
+			return rc;
+		if (groups_find_place(g, &w.settings.place, &w.after) < 0)
+			return error_set(err, "start: the journal cannot be "
+					 "read; the log says why");
+		w.found = true;
+	}
 }
 
 /* ---- consumers that go ---- */

@@ -99,6 +99,8 @@ groups_letter_gone(struct groups *g, const char *group)
 
 	pthread_mutex_lock(&g->lock);
 	p = group_find(g, group);
+	if (p)
+		p->letters++;
 	if (p && p->dead > 0)
 		p->dead--;
 	pthread_mutex_unlock(&g->lock);

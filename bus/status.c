@@ -1,55 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What operators see of the groups. */
+/* What operators see of the groups: how one stands is copied under the lock,
+ * what the journal has to say of it is read without. */
+#include <stdlib.h>
+
 #include "bus/group.h"
 #include "journal/dead.h"
+
+#define SCAN_ROWS 10000
 
 struct oldest {
 	int64_t time_us;
 	bool found;
 };
 
+struct standing {
+	char name[GROUPS_NAME_SIZE];
+	struct groups_settings settings;
+	bool paused;
+	int64_t read, cursor, last, listed, dead, consumers;
+	unsigned in_flight;
+	size_t retrying;
+	struct oldest oldest;	/* that is not settled */
+	double letter_seconds;	/* since the oldest's last attempt */
+	int64_t now_us;
+};
+
+/* ---- under the lock ---- */
+
+static struct oldest
+oldest_listed(const struct group *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (p->at[i].state != ENTRY_SETTLED)
+			return (struct oldest){ p->at[i].time_us, true };
+	return (struct oldest){ 0 };
+}
+
+static void
+copy(const struct groups *g, const struct group *p, struct standing *s)
+{
+	*s = (struct standing){
+		.settings = p->settings, .paused = p->paused,
+		.read = p->read, .cursor = p->disk_cursor,
+		.last = journal_last_sequence(g->env.journal),
+		.listed = (int64_t)(p->count - p->settled), .dead = p->dead,
+		.in_flight = p->in_flight, .retrying = p->retrying,
+		.oldest = oldest_listed(p), .now_us = g->now.wall_us };
+	memcpy(s->name, p->name, sizeof(s->name));
+	for (const struct consumer *c = p->consumers; c; c = c->next)
+		s->consumers += !c->gone_at;
+}
+
+static bool
+standing_take(struct groups *g, const char *name, struct standing *s)
+{
+	const struct group *p;
+
+	pthread_mutex_lock(&g->lock);
+	groups_refresh(g);
+	p = group_find(g, name);
+	if (p)
+		copy(g, p, s);
+	pthread_mutex_unlock(&g->lock);
+	return p;
+}
+
+/* ---- without ---- */
+
 static bool
 on_oldest(void *arg, const struct journal_row *row)
 {
-	struct oldest *o = arg;
+	struct standing *s = arg;
 
-	o->time_us = row->time_us;
-	o->found = true;
+	s->oldest.time_us = row->time_us;
+	s->oldest.found = row->sequence <= s->last;
 	return false;
 }
 
-/* The oldest event that is not settled: in the list, or the next that the
- * journal has for this group. */
-static struct oldest
-oldest_of(struct groups *g, const struct group *p)
+/* The next that the journal has for this group. */
+static void
+find_oldest(struct journal_reader *r, struct standing *s)
 {
 	const struct journal_filter f = {
-		.type = p->settings.type[0] ? p->settings.type : NULL,
-		.subject = p->settings.subject[0] ? p->settings.subject : NULL,
-		.shadow_only = p->settings.shadow_only };
-	struct oldest o = { 0 };
+		.type = s->settings.type[0] ? s->settings.type : NULL,
+		.subject = s->settings.subject[0] ? s->settings.subject : NULL,
+		.shadow_only = s->settings.shadow_only };
 
-	for (size_t i = 0; i < p->count && !o.found; i++) {
-		o.found = p->at[i].state != ENTRY_SETTLED;
-		o.time_us = p->at[i].time_us;
-	}
-	if (!o.found && p->read < journal_last_sequence(g->env.journal))
-		(void)journal_read(g->reader, p->read, &f, 1, 10000,
-				   on_oldest, &o, NULL);
-	return o;
+	if (!s->oldest.found && s->read < s->last)
+		(void)journal_read(r, s->read, &f, 1, SCAN_ROWS, on_oldest, s,
+				   NULL);
 }
 
-/* Since its last attempt; 0 when there is none. */
-static double
-oldest_letter_seconds(struct groups *g, const struct group *p)
+static void
+find_letter(struct journal_reader *r, struct standing *s)
 {
-	int64_t died_us, age_us;
+	int64_t died_us;
 
-	if (p->dead == 0 ||
-	    journal_read_oldest_letter(g->reader, p->name, &died_us) != 1)
-		return 0;
-	age_us = g->now.wall_us - died_us;
-	return age_us > 0 ? (double)age_us / 1e6 : 0;
+	if (s->dead > 0 &&
+	    journal_read_oldest_letter(r, s->name, &died_us) == 1 &&
+	    s->now_us > died_us)
+		s->letter_seconds = (double)(s->now_us - died_us) / 1e6;
+}
+
+static void
+standing_complete(struct groups *g, struct standing *s)
+{
+	pthread_mutex_lock(&g->side_lock);
+	find_oldest(g->side_reader, s);
+	find_letter(g->side_reader, s);
+	pthread_mutex_unlock(&g->side_lock);
 }
 
 void
@@ -80,66 +139,82 @@ write_number(struct json *j, const char *name, int64_t v)
 /* Events that are read but not settled, and all beyond: an upper bound
  * where the filter leaves some out. */
 static int64_t
-lag_of(struct groups *g, const struct group *p, const struct oldest *o)
+lag_of(const struct standing *s)
 {
-	int64_t beyond = journal_last_sequence(g->env.journal) - p->read;
+	int64_t beyond = s->last - s->read;
 
-	return o->found ? (int64_t)(p->count - p->settled) +
-				  (beyond > 0 ? beyond : 0)
-			: 0;
+	return s->oldest.found ? s->listed + (beyond > 0 ? beyond : 0) : 0;
 }
 
 static void
-write_group(struct groups *g, struct group *p, struct json *j)
+write_standing(const struct standing *s, struct json *j)
 {
-	const struct oldest o = oldest_of(g, p);
-	int64_t age_us = g->now.wall_us - o.time_us, consumers = 0;
+	int64_t age_us = s->now_us - s->oldest.time_us;
 
-	for (struct consumer *c = p->consumers; c; c = c->next)
-		consumers += !c->gone_at;
 	json_object_begin(j);
 	json_key(j, "name");
-	json_str(j, p->name);
-	write_number(j, "cursor", p->disk_cursor);
-	write_number(j, "last", journal_last_sequence(g->env.journal));
-	write_number(j, "lag_events", lag_of(g, p, &o));
+	json_str(j, s->name);
+	write_number(j, "cursor", s->cursor);
+	write_number(j, "last", s->last);
+	write_number(j, "lag_events", lag_of(s));
 	json_key(j, "lag_seconds");
-	json_double(j, o.found && age_us > 0 ? (double)age_us / 1e6 : 0);
+	json_double(j, s->oldest.found && age_us > 0 ? (double)age_us / 1e6
+						     : 0);
 	json_key(j, "paused");
-	json_bool(j, p->paused);
-	write_number(j, "in_flight", p->in_flight);
-	write_number(j, "retrying", (int64_t)p->retrying);
-	write_number(j, "dead", p->dead);
+	json_bool(j, s->paused);
+	write_number(j, "in_flight", s->in_flight);
+	write_number(j, "retrying", (int64_t)s->retrying);
+	write_number(j, "dead", s->dead);
 	json_key(j, "dead_oldest_seconds");
-	json_double(j, oldest_letter_seconds(g, p));
-	write_number(j, "consumers", consumers);
+	json_double(j, s->letter_seconds);
+	write_number(j, "consumers", s->consumers);
 	json_key(j, "settings");
-	groups_settings_write(j, &p->settings);
+	groups_settings_write(j, &s->settings);
 	json_object_end(j);
 }
 
 bool
 groups_status_one(struct groups *g, const char *name, struct json *out)
 {
-	struct group *p;
+	struct standing s;
 
+	if (!standing_take(g, name, &s))
+		return false;
+	standing_complete(g, &s);
+	write_standing(&s, out);
+	return true;
+}
+
+typedef char group_name[GROUPS_NAME_SIZE];
+
+/* NULL without memory. */
+static group_name *
+list_names(struct groups *g, size_t *count)
+{
+	group_name *names = calloc(GROUPS_MAX, sizeof(*names));
+
+	*count = 0;
+	if (!names)
+		return NULL;
 	pthread_mutex_lock(&g->lock);
-	groups_refresh(g);
-	p = group_find(g, name);
-	if (p)
-		write_group(g, p, out);
+	for (const struct group *p = g->first; p && *count < GROUPS_MAX;
+	     p = p->next)
+		memcpy(names[(*count)++], p->name, sizeof(*names));
 	pthread_mutex_unlock(&g->lock);
-	return p;
+	return names;
 }
 
 void
 groups_status(struct groups *g, struct json *out)
 {
-	pthread_mutex_lock(&g->lock);
-	groups_refresh(g);
+	size_t count;
+	group_name *names = list_names(g, &count);
+
+	if (!names)
+		out->out->failed = true;
 	json_array_begin(out);
-	for (struct group *p = g->first; p; p = p->next)
-		write_group(g, p, out);
+	for (size_t i = 0; i < count; i++)
+		(void)groups_status_one(g, names[i], out);
 	json_array_end(out);
-	pthread_mutex_unlock(&g->lock);
+	free(names);
 }

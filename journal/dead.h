@@ -58,6 +58,12 @@ int journal_read_letters(struct journal_reader *r,
 			 void *arg);
 /* journal_read_newest_letter: 0 when there is none. */
 int journal_read_newest_letter(struct journal_reader *r, int64_t *id);
+/* journal_read_dead_after gives the sequences beyond `after` that are dead
+ * letters of the group, purged ones, too, in order. 0 or -1. */
+int journal_read_dead_after(struct journal_reader *r, const char *group,
+			    int64_t after,
+			    void (*fn)(void *arg, int64_t sequence),
+			    void *arg);
 /* journal_read_oldest_letter: when the group's oldest dead letter died; 1, 0
  * (it has none) or -1. */
 int journal_read_oldest_letter(struct journal_reader *r, const char *group,

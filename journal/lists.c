@@ -2,6 +2,7 @@
 /* Reading what stands beside the events: groups, retries, dead letters,
  * state, open exchanges. */
 #include "base/invariant.h"
+#include "journal/dead.h"
 #include "journal/internal.h"
 
 /* The caller has bound its parameters; every row goes to `row`. */
@@ -139,6 +140,33 @@ journal_read_dead(struct journal_reader *r, const char *group,
 	if (bind_key(r, STMT_DEAD_LIST, group) < 0)
 		return -1;
 	return list(r, STMT_DEAD_LIST, "list the dead letters", dead_row, &to);
+}
+
+struct to_sequences {
+	void (*fn)(void *arg, int64_t sequence);
+	void *arg;
+};
+
+static void
+sequence_row(sqlite3_stmt *s, const void *to)
+{
+	const struct to_sequences *t = to;
+
+	t->fn(t->arg, sqlite3_column_int64(s, 0));
+}
+
+int
+journal_read_dead_after(struct journal_reader *r, const char *group,
+			int64_t after,
+			void (*fn)(void *arg, int64_t sequence), void *arg)
+{
+	const struct to_sequences to = { fn, arg };
+
+	if (bind_key(r, STMT_DEAD_AFTER, group) < 0)
+		return -1;
+	sqlite3_bind_int64(r->stmts[STMT_DEAD_AFTER], 2, after);
+	return list(r, STMT_DEAD_AFTER, "list the dead letters", sequence_row,
+		    &to);
 }
 
 /* ---- state ---- */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bus/groups.h"
+#include "bus/group.h"
 #include "payload/payload.h"
 #include "tests/bus/fixture.h"
 
@@ -714,6 +714,119 @@ START_TEST(seek_takes_everything_back)
 }
 END_TEST
 
+/* ---- reading that takes its time ---- */
+
+static _Atomic int looks;	/* at the clock, by the other thread */
+static _Thread_local bool is_other;
+static enum groups_result sought;
+
+static void
+counting_now(void *arg, struct groups_time *t)
+{
+	fake_now(arg, t);
+	if (is_other)
+		looks++;
+}
+
+static void *
+ask_for_status(void *arg)
+{
+	(void)arg;
+	is_other = true;
+	(void)status("g", "dead");
+	return NULL;
+}
+
+static void *
+ask_for_seek(void *arg)
+{
+	(void)arg;
+	is_other = true;
+	sought = seek(GROUPS_OLDEST, 0);
+	return NULL;
+}
+
+static bool
+has_looked(void *arg)
+{
+	(void)arg;
+	return looks > 0;
+}
+
+/* The other thread has had the engine's lock and reads, which lasts until
+ * side_lock is free. Who held the engine then would hold us up for good. */
+static void
+work_beside(void *(*ask)(void *arg))
+{
+	pthread_t thread;
+
+	looks = 0;
+	pthread_mutex_lock(&engine->side_lock);
+	ck_assert_int_eq(pthread_create(&thread, NULL, ask, NULL), 0);
+	fixture_await(has_looked, NULL, "a look at the group");
+	ck_assert_int_eq(take("g", "c", 1), 1);
+	ck_assert(settle("g", "c", GROUPS_TERM, got.sequence[0], 0));
+	pass(100);
+	pthread_mutex_unlock(&engine->side_lock);
+	pthread_join(thread, NULL);
+}
+
+START_TEST(reading_holds_up_nobody)
+{
+	fixture_append_many(&fx, "a.v1", 9, 0);
+	group("g", "{}");
+	engine->env.now = counting_now;
+	work_beside(ask_for_status);
+	work_beside(ask_for_seek);
+	ck_assert_int_eq(sought, GROUPS_DONE);
+	ck_assert_int_eq(status("g", "dead"), 2);
+	ck_assert_int_eq(take("g", "d", 20), 7);
+	ck_assert_int_eq(got.sequence[0], 3);
+}
+END_TEST
+
+static bool
+letter_is_saved(void *arg)
+{
+	struct group *p = group_find(engine, "g");
+	const uint64_t *before = arg;
+
+	engine->now.mono_ms += 100;
+	(void)group_flush(engine, p);
+	return p->letters > *before;
+}
+
+/* What another thread may have done between the seek's reading and its second
+ * look: a letter more, and it is on disk. */
+static void
+burying_now(void *arg, struct groups_time *t)
+{
+	struct group *p;
+	uint64_t before;
+
+	fake_now(arg, t);
+	if (++looks != 2)
+		return;
+	p = group_find(engine, "g");
+	before = p->letters;
+	entry_bury(engine, p, entry_find(p, 2), "why");
+	fixture_await(letter_is_saved, &before, "the letter on disk");
+}
+
+START_TEST(letters_saved_meanwhile_stay_dead)
+{
+	fixture_append_many(&fx, "a.v1", 9, 0);
+	group("g", "{}");
+	ck_assert_int_eq(take("g", "c", 3), 3);
+	looks = 0;
+	engine->env.now = burying_now;
+	ck_assert_int_eq(seek(GROUPS_OLDEST, 0), GROUPS_DONE);
+	ck_assert_int_eq(looks, 3);
+	ck_assert_int_eq(take("g", "d", 20), 8);
+	ck_assert_int_eq(got.sequence[1], 3);
+}
+END_TEST
+
 START_TEST(pause_survives_a_restart)
 {
 	uint64_t version;
@@ -798,6 +911,8 @@ main(void)
 	tcase_add_test(t, suspects_go_alone);
 	tcase_add_test(t, crash_flags_what_may_have_been_given);
 	tcase_add_test(t, seek_takes_everything_back);
+	tcase_add_test(t, reading_holds_up_nobody);
+	tcase_add_test(t, letters_saved_meanwhile_stay_dead);
 	tcase_add_test(t, pause_survives_a_restart);
 	tcase_add_test(t, deleted_group_is_gone);
 	suite_add_tcase(s, t);
