@@ -242,6 +242,7 @@ bus_open(struct journal *j, const struct bus_options *o, struct error *err)
 	MAGIC_SET(b, BUS_MAGIC);
 	b->journal = j;
 	b->source = o->source;
+	b->answer_max = o->answer_bytes;
 	init_locks(b);
 	if (open_parts(b, o, err) < 0)
 		bus_close(&b);

@@ -38,6 +38,7 @@ struct bus_options {
 	/* Larger events come without their data, unless a consumer asks for
 	 * more. 0: BUS_EVENT_BYTES. */
 	size_t event_bytes;
+	size_t answer_bytes;	/* of an answer that is kept; 0: any */
 };
 
 /* bus_open loads groups from the journal, writes `unknown` terminal events

@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/invariant.h"
 
+#define COMMAND_MARK "\"dataschema\":\"" BUS_COMMAND_SCHEMA "\""
+#define SHADOW_MARK "\"shadow\":true"
 #define BUCKETS 4096
 #define REMEMBERED 65536
 
@@ -21,7 +23,9 @@ struct command {
 	struct id id;
 	commands_deliver_fn *deliver;	/* NULL: nobody waits */
 	void *arg;
-	bool given, taken_back, shadow;
+	/* A candidate's copy has the same correlation and is another event. */
+	struct id event, shadow_event;	/* once given, once shadow */
+	bool given, taken_back, shadow, answered;
 	bool remembered;		/* in the ring */
 };
 
@@ -172,11 +176,30 @@ commands_forget(struct commands *c, const struct id *id)
 	return removed;
 }
 
+/* Whoever was given the command knows its event's id; a reply that names
+ * another one is for somebody else. */
+static enum commands_claim
+claim_known(struct commands *c, struct command *m, const struct id *cause)
+{
+	if (cause && m->shadow && id_equal(cause, &m->shadow_event))
+		return CLAIM_SHADOW;
+	if (cause && m->given && !id_equal(cause, &m->event))
+		return CLAIM_FOREIGN;
+	if (end_wait(c, m)) {
+		m->answered = true;
+		return CLAIM_DELIVER;
+	}
+	if (m->shadow && !m->given)
+		return CLAIM_SHADOW;
+	return m->answered ? CLAIM_DUPLICATE : CLAIM_LATE;
+}
+
 enum commands_claim
 commands_claim(struct commands *c, const struct id *id,
-	       commands_deliver_fn **deliver, void **arg)
+	       const struct id *cause, commands_deliver_fn **deliver,
+	       void **arg)
 {
-	enum commands_claim claim = CLAIM_LATE;
+	enum commands_claim claim;
 	struct command *m;
 
 	pthread_mutex_lock(&c->lock);
@@ -184,13 +207,26 @@ commands_claim(struct commands *c, const struct id *id,
 	if (m) {
 		*deliver = m->deliver;
 		*arg = m->arg;
+		claim = claim_known(c, m, cause);
+	} else {
+		/* Made since this process started, it would be known. */
+		claim = made_ms(id) > c->known_since_ms ? CLAIM_FOREIGN :
+							  CLAIM_LATE;
 	}
-	if (end_wait(c, m))
-		claim = CLAIM_DELIVER;
-	else if (m && m->shadow)
-		claim = CLAIM_SHADOW;
 	pthread_mutex_unlock(&c->lock);
 	return claim;
+}
+
+void
+commands_answered(struct commands *c, const struct id *id)
+{
+	struct command *m;
+
+	pthread_mutex_lock(&c->lock);
+	m = *place(c, id);
+	if (m)
+		m->answered = true;
+	pthread_mutex_unlock(&c->lock);
 }
 
 bool
@@ -255,26 +291,37 @@ commands_release(struct commands *c, const struct id *id)
 	pthread_mutex_unlock(&c->lock);
 }
 
-/* Requests, exchanges and replies carry the same correlation. */
 static bool
-is_command(const struct journal_row *row, struct id *id)
+is_marked(const struct journal_row *row, struct span mark)
 {
-	static const struct span own = SPAN_LITERAL("matapalo.");
-
-	if (row->type.len >= own.len &&
-	    memcmp(row->type.at, own.at, own.len) == 0)
-		return false;
-	return id_parse(row->correlation.at, row->correlation.len, id) == 0;
-}
-
-static bool
-is_shadow(const struct journal_row *row)
-{
-	static const struct span mark = SPAN_LITERAL("\"shadow\":true");
-
 	return row->extensions.len > 0 &&
 	       memmem(row->extensions.at, row->extensions.len, mark.at,
 		      mark.len);
+}
+
+/* Requests, exchanges, replies and domain events carry the same
+ * correlation. */
+static bool
+is_command(const struct journal_row *row, struct id *id)
+{
+	return is_marked(row, (struct span)SPAN_LITERAL(COMMAND_MARK)) &&
+	       id_parse(row->correlation.at, row->correlation.len, id) == 0;
+}
+
+/* False: it was taken back. */
+static bool
+note_given(struct command *m, const struct journal_row *row)
+{
+	if (is_marked(row, (struct span)SPAN_LITERAL(SHADOW_MARK))) {
+		m->shadow = true;
+		m->shadow_event = row->id;
+		return true;
+	}
+	if (m->taken_back)
+		return false;
+	m->given = true;
+	m->event = row->id;
+	return true;
 }
 
 bool
@@ -288,26 +335,11 @@ commands_hand_out(struct commands *c, const struct journal_row *row)
 		return true;
 	pthread_mutex_lock(&c->lock);
 	m = find_or_add(c, &id);
-	may = !m || !m->taken_back;
-	if (m && may) {
-		m->given = true;
-		m->shadow = is_shadow(row);
-		if (!m->deliver)
-			remember(c, m);
-	}
+	may = !m || note_given(m, row);
+	if (m && may && !m->deliver)
+		remember(c, m);
 	pthread_mutex_unlock(&c->lock);
 	return may;
-}
-
-bool
-commands_is_plausible(struct commands *c, const struct id *id)
-{
-	bool known;
-
-	pthread_mutex_lock(&c->lock);
-	known = *place(c, id) || made_ms(id) <= c->known_since_ms;
-	pthread_mutex_unlock(&c->lock);
-	return known;
 }
 
 size_t

@@ -27,13 +27,16 @@ void commands_release(struct commands *c, const struct id *id);
 bool commands_hand_out(struct commands *c, const struct journal_row *row);
 /* commands_claim ends the wait. DELIVER: once, with where the reply goes.
  * SHADOW: a candidate's command, for which nobody ever waited. LATE: nobody
- * waits any more. (KEPT is the caller's: its answer is waited for on disk.) */
-enum commands_claim { CLAIM_DELIVER, CLAIM_SHADOW, CLAIM_KEPT, CLAIM_LATE };
+ * waits any more. DUPLICATE: it has had its reply. FOREIGN: there is no such
+ * command, or `cause` is not its event; nothing has changed then. (KEPT is
+ * the caller's: its answer is waited for on disk.) cause may be NULL. */
+enum commands_claim { CLAIM_DELIVER, CLAIM_SHADOW, CLAIM_KEPT, CLAIM_LATE,
+		      CLAIM_DUPLICATE, CLAIM_FOREIGN };
 enum commands_claim commands_claim(struct commands *c, const struct id *id,
+				   const struct id *cause,
 				   commands_deliver_fn **deliver, void **arg);
-/* commands_is_plausible: false when no such command can exist: made since
- * this process started, but never seen here. */
-bool commands_is_plausible(struct commands *c, const struct id *id);
+/* commands_answered: what comes from now on are duplicates. */
+void commands_answered(struct commands *c, const struct id *id);
 size_t commands_waiting(struct commands *c);
 
 #endif

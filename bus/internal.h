@@ -28,6 +28,7 @@ struct bus {
 	struct jobs *jobs;
 	struct operations *operations;
 	struct server *server;
+	size_t answer_max;		/* bytes of one that is kept; 0: any */
 	pthread_mutex_t taken_lock;	/* of the two below */
 	struct taken_back *taken;	/* marks on disk */
 	uint64_t taken_look_at;
@@ -71,13 +72,15 @@ struct publication {
 	struct journal_event event;
 	int64_t sequence;
 	/* Both on the writer's thread, and may be NULL. before may read, and
-	 * change the event; after it was appended, after may write. */
+	 * change the event or withdraw it; after it was appended, after may
+	 * write. */
 	void (*before)(struct publication *p, struct journal_tx *tx);
 	void (*after)(struct publication *p, struct journal_tx *tx);
 	/* ended: once; the publication is freed after it. Or NULL. */
 	void (*ended)(struct publication *p, enum journal_status status);
 	void (*done)(void *arg, enum journal_status status);
 	void *arg;
+	bool withdrawn;
 	char memory[];
 };
 

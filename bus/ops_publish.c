@@ -14,31 +14,62 @@ struct append {
 	bool keyed;
 	/* a reply's */
 	struct bus_reply *reply;
-	enum commands_claim claim;
+	struct id cause;
+	bool has_cause;
+	char *text;		/* its data, behind the room for more */
+	bool claimed;
+	enum commands_claim claim;	/* once claimed */
 	commands_deliver_fn *deliver;
 	void *arg;
 	struct journal_operation operation;	/* that waits for it, if */
-	bool kept;
+	bool kept, too_large;
 };
 
 /* ---- answers ---- */
 
-static void
-write_answer(struct call *c, int64_t sequence, const struct append *a)
+static bool
+is_late(const struct append *a)
 {
-	if (sequence == 0) {
-		(void)call_error(c, "unavailable", "the journal cannot write "
-				 "now; send the request again later");
-		return;
-	}
+	return a->claim == CLAIM_LATE || a->claim == CLAIM_DUPLICATE;
+}
+
+static void
+write_stored(struct call *c, int64_t sequence, const struct append *a)
+{
 	call_begin(c);
 	json_key(&c->json, "sequence");
 	json_i64(&c->json, sequence);
 	if (a && a->reply) {
 		json_key(&c->json, "late");
-		json_bool(&c->json, a->claim == CLAIM_LATE);
+		json_bool(&c->json, is_late(a));
+	}
+	if (a && a->reply && a->claim == CLAIM_DUPLICATE) {
+		json_key(&c->json, "duplicate");
+		json_bool(&c->json, true);
 	}
 	call_end(c);
+}
+
+static void
+write_answer(struct call *c, int64_t sequence, const struct append *a)
+{
+	if (a && a->too_large)
+		(void)call_error(c, "too_large", "this answer has %zu bytes "
+				 "and would be kept, the limit is %zu "
+				 "(answer_size): store it elsewhere and "
+				 "reply with its address",
+				 reply_bytes(a->reply),
+				 c->server->bus->answer_max);
+	else if (sequence == 0)
+		(void)call_error(c, "unavailable", "the journal cannot write "
+				 "now; send the request again later");
+	else if (a && a->reply && a->claim == CLAIM_FOREIGN)
+		(void)call_error(c, "unknown_correlation", "no command with "
+				 "this correlationid was ever given out, or "
+				 "causationid is not its event; the reply is "
+				 "recorded as foreign and answers nobody");
+	else
+		write_stored(c, sequence, a);
 }
 
 /* On the journal's thread. */
@@ -46,9 +77,11 @@ static void
 append_end(struct append *a, int64_t sequence)
 {
 	struct call *c = a->call, *same = NULL;
+	bool foreign = a->reply && a->claim == CLAIM_FOREIGN;
 
 	if (a->keyed)
-		same = recent_end(c->server->recent, &a->key, sequence);
+		same = recent_end(c->server->recent, &a->key,
+				  foreign ? 0 : sequence);
 	while (same) {
 		struct call *next = same->next_same;
 
@@ -172,30 +205,71 @@ op_publish(struct call *c, const struct cJSON *in)
 
 /* ---- reply ---- */
 
-/* On the writer's thread, before the append: who comes first decides whether
- * the reply is late. The data begins with the member that says so. */
+/* The operation that waits for this reply. A copy that a candidate got has
+ * the same correlation: its reply is nobody's answer. */
+static bool
+find_operation(struct append *a, struct journal_tx *tx)
+{
+	return journal_tx_operation_pending(tx, &a->reply->exchange_id,
+					    &a->operation) == 1 &&
+	       (!a->has_cause || !a->operation.has_command ||
+		id_equal(&a->cause, &a->operation.command));
+}
+
+static void
+claim_once(struct append *a, struct commands *c)
+{
+	if (a->claimed)
+		return;
+	a->claimed = true;
+	a->claim = commands_claim(c, &a->reply->exchange_id,
+				  a->has_cause ? &a->cause : NULL,
+				  &a->deliver, &a->arg);
+}
+
+/* Over the brace, in the room before it. */
+static void
+write_claim(struct append *a, struct span *data)
+{
+	static const struct span texts[] = {
+		[CLAIM_DELIVER] = SPAN_LITERAL("{"),
+		[CLAIM_SHADOW] = SPAN_LITERAL("{"),
+		[CLAIM_KEPT] = SPAN_LITERAL("{"),
+		[CLAIM_LATE] = SPAN_LITERAL("{\"late\":true,"),
+		[CLAIM_DUPLICATE] =
+			SPAN_LITERAL("{\"late\":true,\"duplicate\":true,"),
+		[CLAIM_FOREIGN] = SPAN_LITERAL("{\"foreign\":true,"),
+	};
+	const struct span *text = &texts[a->claim];
+	const char *end = data->at + data->len;
+	char *at;
+
+	if (!a->text)
+		a->text = (char *)(uintptr_t)data->at + REPLY_ROOM;
+	at = a->text + 1 - text->len;
+	memcpy(at, text->at, text->len);
+	*data = (struct span){ at, (size_t)(end - at) };
+}
+
+/* On the writer's thread, before the append, and again when the transaction
+ * has to be: who comes first decides whether the reply is late. */
 static void
 claim_waiter(struct publication *p, struct journal_tx *tx)
 {
 	struct append *a = publication_extra(p);
-	struct span *data = &p->event.data;
-	char *at;
+	struct bus *b = a->call->server->bus;
 
-	if (a->claim != CLAIM_LATE)
+	a->kept = find_operation(a, tx);
+	a->too_large = a->kept && b->answer_max &&
+		       reply_bytes(a->reply) > b->answer_max;
+	p->withdrawn = a->too_large;
+	if (a->too_large)
 		return;
-	a->claim = commands_claim(a->call->server->bus->commands,
-				  &a->reply->exchange_id, &a->deliver,
-				  &a->arg);
-	a->kept = journal_tx_operation_pending(tx, &a->reply->exchange_id,
-					       &a->operation) == 1;
-	if (a->kept && a->claim == CLAIM_LATE)
+	claim_once(a, b->commands);
+	a->kept &= a->claim != CLAIM_SHADOW && a->claim != CLAIM_FOREIGN;
+	if (a->kept && a->claim != CLAIM_DELIVER)
 		a->claim = CLAIM_KEPT;
-	if (a->claim == CLAIM_LATE)
-		return;
-	at = (char *)(uintptr_t)data->at + sizeof(REPLY_LATE) - 2;
-	*at = '{';
-	data->len -= sizeof(REPLY_LATE) - 2;
-	data->at = at;
+	write_claim(a, &p->event.data);
 }
 
 /* In the reply's own transaction: there is no moment with one of them only.
@@ -218,6 +292,26 @@ keep_answer(struct publication *p, struct journal_tx *tx)
 			journal_tx_time_us(tx) + a->operation.keep_us);
 }
 
+static void
+count_reply(const struct append *a)
+{
+	switch (a->claim) {
+	case CLAIM_DELIVER:
+	case CLAIM_SHADOW:
+	case CLAIM_KEPT:
+		return;
+	case CLAIM_LATE:
+		counter_inc(COUNTER_COMMANDS_LATE);
+		return;
+	case CLAIM_DUPLICATE:
+		counter_inc(COUNTER_COMMANDS_DUPLICATE);
+		return;
+	case CLAIM_FOREIGN:
+		counter_inc(COUNTER_COMMANDS_FOREIGN);
+		return;
+	}
+}
+
 /* A claimed reply is delivered even when its own event failed: the waiting
  * request's terminal event decides what its client gets. */
 static void
@@ -225,17 +319,20 @@ on_replied(struct publication *p, enum journal_status status)
 {
 	struct append *a = publication_extra(p);
 	int64_t sequence = status == JOURNAL_COMMITTED ? p->sequence : 0;
+	struct bus *b = a->call->server->bus;
 	struct bus_reply *reply = a->reply;
+	bool deliver = a->claimed && a->claim == CLAIM_DELIVER;
 
-	if (a->kept && sequence)
-		operations_finished(a->call->server->bus->operations,
-				    &a->operation.id);
-	if (a->claim == CLAIM_DELIVER)
+	if (a->kept && sequence) {
+		commands_answered(b->commands, &reply->exchange_id);
+		operations_finished(b->operations, &a->operation.id);
+	}
+	if (a->claimed && sequence)
+		count_reply(a);
+	if (deliver)
 		a->deliver(a->arg, reply);
-	else if (a->claim == CLAIM_LATE && sequence)
-		counter_inc(COUNTER_COMMANDS_LATE);
 	append_end(a, sequence);
-	if (a->claim != CLAIM_DELIVER)
+	if (!deliver)
 		bus_reply_free(&reply);
 }
 
@@ -244,7 +341,7 @@ static const struct append_hooks reply_hooks = { claim_waiter, keep_answer,
 
 struct answer_to {
 	struct id correlation, cause, id;
-	int has_cause, has_id;
+	bool has_cause, has_id;
 };
 
 static int
@@ -253,22 +350,30 @@ read_answer_to(const struct cJSON *in, struct answer_to *to,
 {
 	int rc = published_read_id(in, "correlationid", &to->correlation,
 				   err);
+	int cause, id;
 
 	if (rc == 0)
 		return error_set(err, "correlationid is missing: it is the "
 				 "command's");
-	to->has_cause = published_read_id(in, "causationid", &to->cause, err);
-	to->has_id = published_read_id(in, "id", &to->id, err);
-	return rc < 0 || to->has_cause < 0 || to->has_id < 0 ? -1 : 0;
+	cause = published_read_id(in, "causationid", &to->cause, err);
+	id = published_read_id(in, "id", &to->id, err);
+	to->has_cause = cause > 0;
+	to->has_id = id > 0;
+	return rc < 0 || cause < 0 || id < 0 ? -1 : 0;
 }
 
-/* A reply that is sent again has its own id, or answers the same command. */
+/* A reply that is sent again has its own id, or answers the same command.
+ * One that only has the cause in common must not be taken for it. */
 static struct id
 reply_key(const struct answer_to *to)
 {
-	if (to->has_id)
-		return to->id;
-	return to->has_cause ? to->cause : to->correlation;
+	struct id key = to->correlation;
+	const struct id *own = to->has_id ? &to->id :
+			       to->has_cause ? &to->cause : NULL;
+
+	for (size_t i = 0; own && i < sizeof(key.bytes); i++)
+		key.bytes[i] ^= own->bytes[sizeof(key.bytes) - 1 - i];
+	return key;
 }
 
 static enum call_result
@@ -278,7 +383,7 @@ reply(struct call *c, const struct answer_to *to, struct bus_reply *r)
 	CLEANUP(buf_fini) struct buf extensions = { 0 };
 	char correlation[ID_TEXT_SIZE];
 	struct append a = { .call = c, .keyed = true, .reply = r,
-			    .claim = CLAIM_LATE,
+			    .cause = to->cause, .has_cause = to->has_cause,
 			    .key = { RECENT_REPLY, reply_key(to) } };
 	struct journal_event e = {
 		.id = to->has_id ? to->id : id_make(),
@@ -320,12 +425,6 @@ op_reply(struct call *c, const struct cJSON *in)
 	r = reply_parse(in, &err);
 	if (!r)
 		return call_error(c, "bad_reply", "%s", err.text);
-	if (!commands_is_plausible(c->server->bus->commands,
-				   &to.correlation)) {
-		bus_reply_free(&r);
-		return call_error(c, "unknown_correlation", "no command with "
-				  "this correlationid was ever given out");
-	}
 	r->exchange_id = to.correlation;
 	return reply(c, &to, r);
 }

@@ -14,6 +14,8 @@ publication_apply(struct journal_item *item, struct journal_tx *tx)
 
 	if (p->before)
 		p->before(p, tx);
+	if (p->withdrawn)
+		return 0;
 	if (journal_tx_append(tx, &p->event, &p->sequence) < 0)
 		return -1;
 	if (p->after)

@@ -319,10 +319,9 @@ reply_write_data(struct bus *b, const struct bus_reply *r, struct buf *out)
 	struct encode_secrets how = { .key = b->source->key, .work = &work };
 	struct json j;
 
+	buf_printf(out, "%*s", REPLY_ROOM, "");
 	json_init(&j, out);
 	json_object_begin(&j);
-	json_key(&j, "late");
-	json_bool(&j, true);
 	json_key(&j, "status");
 	json_i64(&j, r->status);
 	json_key(&j, "headers");
@@ -333,6 +332,16 @@ reply_write_data(struct bus *b, const struct bus_reply *r, struct buf *out)
 	pthread_mutex_unlock(&b->redact_lock);
 	json_object_end(&j);
 	return out->failed ? -1 : 0;
+}
+
+size_t
+reply_bytes(const struct bus_reply *r)
+{
+	size_t n = r->body.len;
+
+	for (size_t i = 0; i < r->field_count; i++)
+		n += r->fields[i].name.len + r->fields[i].value.len;
+	return n;
 }
 
 /* ---- what to replace ---- */

@@ -236,11 +236,13 @@ enum call_result publish_many(struct call *c, const struct cJSON *in,
 /* reply_parse reads status, headers and body. NULL with err. */
 MUST_CHECK struct bus_reply *reply_parse(const struct cJSON *in,
 					 struct error *err);
-/* reply_write_data writes the event's data, beginning with the member
- * "late", which the writer's thread may cut off. -1 without memory. */
+/* reply_write_data writes the event's data behind so much room for members
+ * that only the writer's thread knows. -1 without memory. */
+#define REPLY_ROOM 48
 MUST_CHECK int reply_write_data(struct bus *b, const struct bus_reply *r,
 				struct buf *out);
-#define REPLY_LATE "{\"late\":true,"
+/* reply_bytes: what of it would be kept. */
+size_t reply_bytes(const struct bus_reply *r);
 
 
 #endif

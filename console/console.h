@@ -29,7 +29,7 @@ struct console_settings {
 	const char *bus_tls_certificate, *bus_tls_key;	/* files, or NULL */
 	const char *bus_tls_client_ca;	/* file, or NULL */
 	unsigned bus_connections;
-	unsigned event_bytes;
+	unsigned event_bytes, answer_size;
 	unsigned workers;		/* 0: one a core */
 	const char *log_level;
 	const char *source;		/* CloudEvents source of events */

@@ -39,6 +39,16 @@ fill(sqlite3_stmt *s, struct journal_operation *o)
 	return 0;
 }
 
+static void
+fill_command(sqlite3_stmt *s, struct journal_operation *o)
+{
+	o->has_command = sqlite3_column_bytes(s, 12) ==
+			 (int)sizeof(o->command.bytes);
+	if (o->has_command)
+		memcpy(o->command.bytes, sqlite3_column_blob(s, 12),
+		       sizeof(o->command.bytes));
+}
+
 /* ---- writing ---- */
 
 static void
@@ -70,6 +80,8 @@ find(struct journal_tx *tx, enum stmt stmt, struct journal_operation *out)
 		found = 0;
 	else if (rc == SQLITE_ROW && fill(s, out) == 0)
 		found = 1;
+	if (found == 1 && stmt == STMT_OPERATION_PENDING)
+		fill_command(s, out);
 	if (found < 0)
 		journal_tx_fail(tx, "find an operation");
 	sqlite3_reset(s);

@@ -21,6 +21,8 @@ struct journal_operation {
 	enum journal_operation_state state;
 	int64_t created_us, expires_us;	/* journal_time_us; 0: never so far */
 	int64_t sequence;		/* of the command; 0: not known */
+	struct id command;		/* its event; by _pending only, */
+	bool has_command;		/* while it is in the journal */
 	int64_t died_us;		/* PENDING: since then the command is
 					 * a dead letter or deleted; or 0 */
 	int64_t keep_us;		/* from the answer to its end */
@@ -40,7 +42,8 @@ struct journal_operation {
 int journal_tx_operation_by_key(struct journal_tx *tx, const char *key,
 				struct journal_operation *out);
 /* journal_tx_operation_pending finds the one that waits for the answer to
- * this exchange's command: 1, 0 or -1. Without rule. */
+ * this exchange's command, and which event that is: 1, 0 or -1. Without
+ * rule. */
 int journal_tx_operation_pending(struct journal_tx *tx,
 				 const struct id *exchange,
 				 struct journal_operation *out);

@@ -187,6 +187,8 @@ answer_from_reply(struct exchange *ex)
 
 /* ---- no reply in time ---- */
 
+#define ON_ITS_WAY_MS 2000u
+
 struct back_mail {
 	struct mail mail;
 	struct exchange *ex;
@@ -280,9 +282,24 @@ goes_away(const struct exchange *ex)
 	return ex->later && ex->later->async;
 }
 
+/* A reply that came in time is recorded as such before it is here: what the
+ * client gets has to agree with that, unless the disk hangs. */
+static bool
+reply_comes(struct exchange *ex)
+{
+	if (!ex->waiting || ex->reply_comes || ex->worker->detached ||
+	    bus_forget(ex->worker->proxy->bus, &ex->id))
+		return false;
+	ex->reply_comes = true;
+	exchange_deadline(ex, ON_ITS_WAY_MS);
+	return true;
+}
+
 void
 command_expired(struct exchange *ex)
 {
+	if (reply_comes(ex))
+		return;
 	command_forget(ex);
 	if (goes_away(ex)) {
 		later_accept(ex);

@@ -134,6 +134,7 @@ struct exchange {
 	bool commit_pending, commit_failed;
 	bool waiting;			/* in the worker's reply table */
 	bool expired, taking_back;	/* its command, to ask the legacy */
+	bool reply_comes;		/* its time is over, but not in vain */
 
 	int64_t started_wall_us;	/* 0: not asked for */
 	uint64_t started_us;

@@ -132,18 +132,18 @@ start_journal(struct run *r, struct error *err)
 static int
 start_bus(struct run *r, struct error *err)
 {
-	size_t most = r->settings->event_bytes;
-	struct bus_options o = { .urls = r->settings->bus,
-				 .tokens = r->settings->bus_tokens,
-				 .connections = r->settings->bus_connections,
-				 .files = bus_tls_files(r->settings),
+	const struct console_settings *c = r->settings;
+	size_t most = c->event_bytes;
+	struct bus_options o = { .urls = c->bus, .tokens = c->bus_tokens,
+				 .connections = c->bus_connections,
+				 .files = bus_tls_files(c),
 				 .event_bytes = most ? most : BUS_EVENT_ANY,
+				 .answer_bytes = (size_t)c->answer_size << 10,
 				 .source = &r->proxy.source };
 
-	if (bus_tls_check(r->settings, err))
+	if (bus_tls_check(c, err))
 		return -1;
-	r->proxy.source.source = r->settings->source;
-	r->proxy.source.key = &r->key;
+	r->proxy.source = (struct bus_source){ c->source, &r->key };
 	r->proxy.bus = bus_open(r->proxy.journal, &o, err);
 	return r->proxy.bus ? 0 : -1;
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/digest.h"
+#include "bus/bus.h"
 
 struct append {
 	struct journal_item item;
@@ -26,6 +27,8 @@ struct append {
 static int
 append_apply(struct journal_item *item, struct journal_tx *tx)
 {
+	static const struct span none = { "", 0 }, command = SPAN_LITERAL(
+		"\"dataschema\":\"" BUS_COMMAND_SCHEMA "\"");
 	struct append *a = (struct append *)item;
 	struct journal_event e = {
 		.id = id_make(), .time_us = clock_wall_us(),
@@ -33,6 +36,7 @@ append_apply(struct journal_item *item, struct journal_tx *tx)
 		.subject = span_of(a->subject),
 		.partition_key = span_of(a->key),
 		.correlation = span_of(a->correlation),
+		.extensions = a->correlation ? command : none,
 		.data = SPAN_LITERAL("{\"request\":{}}"),
 	};
 

@@ -16,7 +16,7 @@ void fixture_open(struct fixture *f);
 void fixture_reopen(struct fixture *f);
 void fixture_close(struct fixture *f);
 /* fixture_append waits for the commit and returns the sequence. key and
- * correlation may be NULL. */
+ * correlation may be NULL; with a correlation it is a command. */
 int64_t fixture_append(struct fixture *f, const char *type,
 		       const char *subject, const char *key,
 		       const char *correlation);

@@ -141,6 +141,99 @@ START_TEST(late_reply_is_recorded_as_late)
 }
 END_TEST
 
+static int64_t
+replies_marked(struct bus_client *c, const char *mark)
+{
+	struct cJSON *p = must(c, "{\"op\":\"read\",\"filter\":"
+				  "{\"type\":\"matapalo.reply.v1\"}}");
+	char pointer[64];
+	int64_t n = 0;
+
+	for (size_t i = 0; i < count(p, "/events"); i++) {
+		snprintf(pointer, sizeof(pointer),
+			 "/events/%zu/event/data/%s", i, mark);
+		n += payload_bool(payload_at(p, pointer), false);
+	}
+	payload_free(&p);
+	return n;
+}
+
+/* Under another's cause, or to nobody at all: recorded, and whoever waits
+ * still gets the answer that is his. */
+START_TEST(foreign_replies_answer_nobody)
+{
+	struct bus_client *c = connect_to(live_ipc);
+	int64_t foreign = counter_get(COUNTER_COMMANDS_FOREIGN);
+	int64_t twice = counter_get(COUNTER_COMMANDS_DUPLICATE);
+	struct delivery d = DELIVERY;
+	struct id id = id_make(), other = id_make();
+	char request[REQUEST_SIZE], hex[ID_TEXT_SIZE], members[128];
+	struct bus_reply *r;
+	struct cJSON *p;
+
+	ck_assert_int_eq(bus_expect(live_bus, &id, on_reply, &d), 0);
+	fixture_append(&live_fixture, "shop.order.place.v1", "POST /orders",
+		       NULL, id_text(&id, hex));
+	p = must(c, "{\"op\":\"fetch\",\"group\":\"orders\"}");
+	snprintf(members, sizeof(members), ",\"causationid\":\"%s\"",
+		 text(p, "/events/0/event/id"));
+	payload_free(&p);
+	ck_assert_ptr_null(ask(c, reply_request(&other, members, request)));
+	ck_assert_ptr_nonnull(strstr(live_refusal, "unknown_correlation"));
+	ck_assert_ptr_null(ask(c, reply_request(&id, ",\"causationid\":"
+		"\"018f0000-0000-7000-8000-000000000009\"", request)));
+	ck_assert_int_eq(d.calls, 0);
+	ck_assert_int_eq(replies_marked(c, "foreign"), 2);
+	ck_assert_int_eq(counter_get(COUNTER_COMMANDS_FOREIGN), foreign + 2);
+	say(c, reply_request(&id, members, request));
+	r = await_reply(&d);
+	ck_assert(id_equal(&r->exchange_id, &id));
+	bus_reply_free(&r);
+	p = must(c, reply_request(&id, ",\"id\":"
+		"\"018f0000-0000-7000-8000-000000000009\"", request));
+	ck_assert(payload_bool(payload_at(p, "/late"), false));
+	ck_assert(payload_bool(payload_at(p, "/duplicate"), false));
+	payload_free(&p);
+	ck_assert_int_eq(replies_marked(c, "duplicate"), 1);
+	ck_assert_int_eq(replies_marked(c, "late"), 1);
+	ck_assert_int_eq(counter_get(COUNTER_COMMANDS_DUPLICATE), twice + 1);
+	ck_assert_int_eq(d.calls, 1);
+	bus_client_close(&c);
+}
+END_TEST
+
+/* An event of the exchange that is no command: given, whatever became of the
+ * command, and its being given forbids no fallback. */
+START_TEST(domain_events_are_no_commands)
+{
+	struct bus_client *c = connect_to(live_ipc);
+	struct id id = id_make(), other = id_make();
+	char hex[ID_TEXT_SIZE];
+	struct journal_event e = {
+		.id = id_make(), .time_us = clock_wall_us(),
+		.type = SPAN_LITERAL("shop.order.placed.v1"),
+		.source = SPAN_LITERAL("//test"),
+		.correlation = span_of(id_text(&id, hex)),
+		.data = SPAN_LITERAL("{}"),
+	};
+
+	ck_assert(bus_take_back(live_bus, &id, NULL, NULL));
+	bus_publish(live_bus, &e, NULL, NULL);
+	ck_assert_int_eq(ask_number(c, "{\"op\":\"fetch\",\"group\":\"g\","
+				    "\"wait_ms\":5000,\"filter\":{\"type\":"
+				    "\"shop.*\"}}", "/events/0/attempt"), 1);
+	e.id = id_make();
+	e.correlation = span_of(id_text(&other, hex));
+	bus_publish(live_bus, &e, NULL, NULL);
+	ck_assert_int_eq(ask_number(c, "{\"op\":\"fetch\",\"group\":\"g\","
+				    "\"wait_ms\":5000}",
+				    "/events/0/attempt"), 1);
+	ck_assert(!bus_command_was_given(live_bus, &other));
+	ck_assert(bus_take_back(live_bus, &other, NULL, NULL));
+	bus_client_close(&c);
+}
+END_TEST
+
 /* Nobody waits for a candidate's reply: that is no lateness. */
 START_TEST(reply_to_a_shadow_command)
 {
@@ -153,7 +246,8 @@ START_TEST(reply_to_a_shadow_command)
 		.type = SPAN_LITERAL("shop.order.place.v1"),
 		.source = SPAN_LITERAL("//test"),
 		.correlation = span_of(id_text(&id, hex)),
-		.extensions = SPAN_LITERAL("\"shadow\":true"),
+		.extensions = SPAN_LITERAL("\"shadow\":true,\"dataschema\":\""
+					   BUS_COMMAND_SCHEMA "\""),
 		.data = SPAN_LITERAL("{}"),
 	};
 	struct cJSON *p;
@@ -375,6 +469,8 @@ suite(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, command_is_answered);
 	tcase_add_test(t, late_reply_is_recorded_as_late);
+	tcase_add_test(t, foreign_replies_answer_nobody);
+	tcase_add_test(t, domain_events_are_no_commands);
 	tcase_add_test(t, reply_to_a_shadow_command);
 	tcase_add_test(t, command_taken_back_is_never_given);
 	tcase_add_test(t, mark_goes_with_the_command);

@@ -246,6 +246,9 @@ def groups_survive(case, origin, matapalo):
     """Cursors are durable: after a kill -9 nothing comes twice to a group
     that had settled everything."""
     tried = case.path("after")
+    lib.wait_for(lambda: matapalo.query(
+        "SELECT 1 FROM groups WHERE name = 'billing' AND retrying = 0"),
+        "the last ack to be on disk")
     matapalo.kill_group()
     again = case.matapalo(rules=case.path("rules.json"), data=matapalo.data)
     consumer = case.consume(again, "billing", POISON % {

@@ -22,14 +22,14 @@
 #include "bus/client.h"
 #include "payload/payload.h"
 
-#define CALL_MS 20000
-#define WAIT_MS 1000
+#define CALL_MS 3000
+#define WAIT_MS 500
 #define DIAL_MS 1000
 #define THREADS_MAX 32
 
 struct servant {
 	const char *url, *group, *type, *hold;
-	unsigned threads, batch, delay_ms;
+	unsigned threads, batch, delay_ms, lease_ms;
 	bool twice, foreign, swapped;
 	int log;
 	atomic_ulong executed, replied, late, refused;
@@ -184,9 +184,11 @@ turn(struct hand *h)
 
 	buf_printf(&request, "{\"op\":\"fetch\",\"group\":\"%s\","
 		   "\"consumer\":\"s-%d-%u\",\"max\":%u,\"wait_ms\":%d,"
-		   "\"filter\":{\"type\":\"%s\"},\"max_in_flight\":100000,"
-		   "\"acks\":[%s]}", s->group, (int)getpid(), h->number,
-		   s->batch, WAIT_MS, s->type, buf_str(&h->acks));
+		   "\"filter\":{\"type\":\"%s\"},"
+		   "\"max_in_flight\":100000,\"max_attempts\":1000,"
+		   "\"lease_ms\":%u,\"backoff_ms\":[10],\"acks\":[%s]}",
+		   s->group, (int)getpid(), h->number, s->batch, WAIT_MS,
+		   s->type, s->lease_ms, buf_str(&h->acks));
 	tree = call(h, &request);
 	buf_fini(&request);
 	buf_clear(&h->acks);
@@ -197,7 +199,9 @@ turn(struct hand *h)
 	return true;
 }
 
-/* Until it is told to stop; a bus that is gone may come back. */
+/* Until it is told to stop; a bus that is gone may come back. With a client
+ * of its own each time: nng's dialer gives up when a connection breaks in its
+ * first bytes (EPIPE), and a relay is good at that. */
 static void *
 work(void *arg)
 {
@@ -229,6 +233,7 @@ static const struct option options[] = {
 	{ "threads", required_argument, NULL, 'n' },
 	{ "batch", required_argument, NULL, 'b' },
 	{ "delay-ms", required_argument, NULL, 'd' },
+	{ "lease-ms", required_argument, NULL, 'L' },
 	{ "hold", required_argument, NULL, 'h' },
 	{ "twice", no_argument, NULL, '2' },
 	{ "foreign", no_argument, NULL, 'f' },
@@ -247,12 +252,13 @@ set_option(struct servant *s, int c)
 	case 'n': s->threads = (unsigned)atoi(optarg); return 0;
 	case 'b': s->batch = (unsigned)atoi(optarg); return 0;
 	case 'd': s->delay_ms = (unsigned)atoi(optarg); return 0;
+	case 'L': s->lease_ms = (unsigned)atoi(optarg); return 0;
 	case '2': s->twice = true; return 0;
 	case 'f': s->foreign = true; return 0;
 	case 's': s->swapped = true; return 0;
 	case 'l':
-		s->log = open(optarg, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-			      0600);
+		s->log = open(optarg, O_WRONLY | O_CREAT | O_APPEND |
+				      O_CLOEXEC, 0600);
 		return s->log >= 0 ? 0 : -1;
 	}
 	return -1;
@@ -274,13 +280,15 @@ int
 main(int argc, char **argv)
 {
 	static struct servant s = { .group = "servants", .threads = 1,
-				    .batch = 32, .log = -1 };
+				    .batch = 32, .lease_ms = 30000,
+				    .log = -1 };
 	static struct hand hands[THREADS_MAX];
 
 	if (parse(argc, argv, &s) < 0) {
 		fputs("usage: servant --url URL --type TYPE --log FILE\n"
 		      "  [--group G] [--threads N] [--batch N] [--delay-ms N]\n"
-		      "  [--hold FILE] [--twice] [--foreign] [--swapped]\n",
+		      "  [--lease-ms N] [--hold FILE] [--twice]\n"
+		      "  [--foreign] [--swapped]\n",
 		      stderr);
 		return 2;
 	}
