@@ -116,6 +116,8 @@ fill_pair(struct shadow_pair *pair, const struct shadow_exchange *x,
 	snprintf(pair->rule, sizeof(pair->rule), "%s", rule->name);
 	snprintf(pair->candidate, sizeof(pair->candidate), "%s",
 		 rule->target);
+	shadow_fold_endpoint(x->method, x->path, x->target, x->status,
+			     pair->endpoint);
 	snprintf(pair->source, sizeof(pair->source), "%s", x->source);
 	pair->command_id = id_make();
 	pair->sequence = x->sequence;

@@ -263,3 +263,14 @@ shadow_compare(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	compare_bodies(plan, rule, legacy, &redacted, v);
 	buf_fini(&memory);
 }
+
+void
+shadow_field_write(const struct shadow_plan *plan,
+		   const struct shadow_answer *a,
+		   const struct message_field *f, struct buf *out)
+{
+	if (a->redacted)
+		buf_add(out, f->value.at, f->value.len);
+	else
+		add_redacted(plan, f, out);
+}

@@ -23,4 +23,9 @@ void shadow_compare(const struct shadow_plan *plan,
 		    const struct shadow_answer *candidate,
 		    struct shadow_verdict *v);
 
+/* shadow_field_write appends a field's value as verdicts may show it. */
+void shadow_field_write(const struct shadow_plan *plan,
+			const struct shadow_answer *a,
+			const struct message_field *f, struct buf *out);
+
 #endif

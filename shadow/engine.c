@@ -8,9 +8,10 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "shadow/answer.h"
 
 #define TALLY_EVERY_MS 1000
-#define TALLY_EVERY_VERDICTS 100
+#define TALLY_EVERY_VERDICTS 1000
 
 bool
 shadow_is_stopping(struct shadow *s)
@@ -52,6 +53,32 @@ shadow_verdict_new(const char *rule, const char *candidate,
 	snprintf(v->candidate, sizeof(v->candidate), "%s", candidate);
 	v->legacy_us = legacy_us;
 	return v;
+}
+
+static bool
+wants_example(struct shadow *s, const struct shadow_verdict *v)
+{
+	bool wanted;
+
+	pthread_mutex_lock(&s->lock);
+	wanted = shadow_tally_wants(s->tally, v);
+	pthread_mutex_unlock(&s->lock);
+	return wanted;
+}
+
+void
+shadow_keep_answer(struct shadow *s, const struct shadow_plan *plan,
+		   const struct shadow_answer *answer,
+		   struct shadow_verdict *v, struct buf *text)
+{
+	struct json j;
+
+	if (v->outcome != SHADOW_DIFFERENCE || !wants_example(s, v))
+		return;
+	json_init(&j, text);
+	shadow_answer_write(plan, answer, &j);
+	v->has_answer = !text->failed;
+	v->answer = buf_span(text);
 }
 
 /* ---- writing ---- */
@@ -200,14 +227,16 @@ make_verdict(struct shadow_verdict *v, const char *correlation,
 		return NULL;
 	}
 	e->verdict = v;
+	v->time_us = clock_wall_us();
 	json_init(&j, &data);
 	shadow_verdict_write(v, &j);
+	v->answer = (struct span){ 0 };
 	snprintf(extensions, sizeof(extensions),
 		 "\"dataschema\":\"" SHADOW_VERDICT_SCHEMA "\","
 		 "\"causationid\":\"%s\"", id_text(cause, id));
 	shadow_entry_set_event(e, &(struct journal_event){
 		.id = id_make(),
-		.time_us = clock_wall_us(),
+		.time_us = v->time_us,
 		.type = SPAN_LITERAL(SHADOW_VERDICT_TYPE),
 		.source = source,
 		.subject = span_of(v->rule),

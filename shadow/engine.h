@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "outbound/outbound.h"
+#include "shadow/compare.h"
 #include "shadow/entry.h"
 #include "shadow/exchange.h"
 #include "shadow/pending.h"
@@ -85,6 +86,11 @@ bool shadow_is_stopping(struct shadow *s);
 struct shadow_verdict *shadow_verdict_new(const char *rule,
 					  const char *candidate,
 					  uint32_t legacy_us);
+/* shadow_keep_answer gives v the candidate's answer, as JSON in `text` (lent
+ * until v is posted), when v is worth an example. */
+void shadow_keep_answer(struct shadow *s, const struct shadow_plan *plan,
+			const struct shadow_answer *answer,
+			struct shadow_verdict *v, struct buf *text);
 
 /* shadow_recover reads sums, waiting pairs and what was settled. */
 MUST_CHECK int shadow_recover(struct shadow *s, struct error *err);

@@ -43,7 +43,8 @@ flight_end(struct shadow_flight *f)
 
 static void
 compare_answers(const struct shadow_flight *f,
-		const struct outbound_answer *a, struct shadow_verdict *v)
+		const struct outbound_answer *a, struct shadow_verdict *v,
+		struct buf *kept)
 {
 	const struct shadow_answer legacy = {
 		.status = f->x->status,
@@ -59,6 +60,8 @@ compare_answers(const struct shadow_flight *f,
 
 	shadow_compare(shadow_plan_of(f->plan), f->rule, &legacy, &candidate,
 		       v);
+	shadow_keep_answer(f->s, shadow_plan_of(f->plan), &candidate, v,
+			   kept);
 }
 
 /* reason NULL: the answer is compared. The ack follows the verdict into the
@@ -69,21 +72,26 @@ judge(struct shadow_flight *f, const struct outbound_answer *a,
 {
 	struct shadow_verdict *v = shadow_verdict_new(
 		f->rule->name, f->rule->target, f->x->total_us);
+	struct buf kept = { 0 };
 
 	if (!v) {
 		bus_nak(f->s->exchanges, f->x->sequence, 0, "no memory");
 		return;
 	}
+	shadow_fold_endpoint(f->x->method, f->x->path, f->x->target,
+			     f->x->status, v->endpoint);
+	v->exchange_sequence = f->x->sequence;
 	if (a)
 		v->candidate_us = a->total_us;
 	if (reason)
 		shadow_verdict_fail(v, reason);
 	else
-		compare_answers(f, a, v);
+		compare_answers(f, a, v, &kept);
 	shadow_post_verdict(f->s, v, f->x->correlation,
 			    span_of(f->x->source), &f->x->event_id,
 			    SHADOW_SETTLES_NOTHING);
 	bus_ack(f->s->exchanges, f->x->sequence);
+	buf_fini(&kept);
 }
 
 static void

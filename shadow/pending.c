@@ -124,6 +124,8 @@ shadow_pair_write(const struct shadow_pair *pair, struct json *out)
 	json_str(out, pair->rule);
 	json_key(out, "candidate");
 	json_str(out, pair->candidate);
+	json_key(out, "endpoint");
+	json_str(out, pair->endpoint);
 	json_key(out, "source");
 	json_str(out, pair->source);
 	json_key(out, "command");
@@ -149,6 +151,8 @@ read_tree(const struct cJSON *tree, struct shadow_pair *pair)
 		 payload_string(payload_member(tree, "rule"), ""));
 	snprintf(pair->candidate, sizeof(pair->candidate), "%s",
 		 payload_string(payload_member(tree, "candidate"), ""));
+	snprintf(pair->endpoint, sizeof(pair->endpoint), "%s",
+		 payload_string(payload_member(tree, "endpoint"), ""));
 	snprintf(pair->source, sizeof(pair->source), "%s",
 		 payload_string(payload_member(tree, "source"), ""));
 	pair->sequence = payload_int(payload_member(tree, "sequence"), 0);

@@ -18,6 +18,7 @@
 struct shadow_pair {
 	char correlation[ID_TEXT_SIZE];
 	char rule[SHADOW_NAME_MAX], candidate[SHADOW_NAME_MAX];
+	char endpoint[SHADOW_ENDPOINT_MAX];
 	char source[SHADOW_VALUE_MAX];	/* CloudEvents source */
 	struct id command_id;
 	int64_t sequence;

@@ -71,8 +71,10 @@ on_verdict(void *arg, const struct journal_row *row)
 	snprintf(correlation, sizeof(correlation), "%.*s",
 		 (int)row->correlation.len, row->correlation.at);
 	if (row->sequence > shadow_tally_sequence(r->s->tally) &&
-	    shadow_verdict_read(row->data, &v) == 0)
+	    shadow_verdict_read(row->data, &v) == 0) {
+		v.time_us = row->time_us;
 		shadow_tally_add(r->s->tally, &v, correlation, row->sequence);
+	}
 	if (row->sequence > r->settled)
 		shadow_settled_add(&r->s->settled, row->correlation);
 	return true;

@@ -68,9 +68,10 @@ reply_read(struct reply *r, struct span data, struct error *err)
 }
 
 static void
-compare_reply(const struct shadow_plan_ref *plan,
+compare_reply(struct shadow *s, const struct shadow_plan_ref *plan,
 	      const struct shadow_rule *rule, const struct shadow_exchange *x,
-	      const struct reply *r, struct shadow_verdict *v)
+	      const struct reply *r, struct shadow_verdict *v,
+	      struct buf *kept)
 {
 	const struct shadow_answer legacy = {
 		.status = x->status,
@@ -87,6 +88,7 @@ compare_reply(const struct shadow_plan_ref *plan,
 	};
 
 	shadow_compare(shadow_plan_of(plan), rule, &legacy, &candidate, v);
+	shadow_keep_answer(s, shadow_plan_of(plan), &candidate, v, kept);
 }
 
 static uint32_t
@@ -97,15 +99,28 @@ latency_us(const struct shadow_pair *pair, int64_t replied_us)
 	return us < 0 ? 0 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
 }
 
+static struct shadow_verdict *
+verdict_on(const struct shadow_pair *pair)
+{
+	struct shadow_verdict *v = shadow_verdict_new(
+		pair->rule, pair->candidate, pair->legacy_us);
+
+	if (!v)
+		return NULL;
+	snprintf(v->endpoint, sizeof(v->endpoint), "%s", pair->endpoint);
+	v->exchange_sequence = pair->sequence;
+	return v;
+}
+
 static void
 judge_reply(struct shadow *s, const struct shadow_plan_ref *plan,
 	    const struct shadow_rule *rule, const struct shadow_pair *pair,
 	    const struct journal_row *row)
 {
-	struct shadow_verdict *v = shadow_verdict_new(
-		pair->rule, pair->candidate, pair->legacy_us);
+	struct shadow_verdict *v = verdict_on(pair);
 	struct legacy l = { 0 };
 	struct reply r = { 0 };
+	struct buf kept = { 0 };
 
 	if (!v) {
 		shadow_unclaim(s, pair->correlation);
@@ -120,9 +135,10 @@ judge_reply(struct shadow *s, const struct shadow_plan_ref *plan,
 	else if (!r.side.complete)
 		shadow_verdict_fail(v, "the reply's body was not recorded");
 	else
-		compare_reply(plan, rule, l.x, &r, v);
+		compare_reply(s, plan, rule, l.x, &r, v, &kept);
 	shadow_post_verdict(s, v, pair->correlation, row->source, &row->id,
 			    SHADOW_SETTLES_PAIR);
+	buf_fini(&kept);
 	shadow_side_fini(&r.side);
 	payload_free(&r.tree);
 	shadow_exchange_free(&l.x);
@@ -251,8 +267,7 @@ shadow_expire_pairs(struct shadow *s)
 	struct shadow_pair pair;
 
 	while (claim_overdue(s, &pair)) {
-		struct shadow_verdict *v = shadow_verdict_new(
-			pair.rule, pair.candidate, pair.legacy_us);
+		struct shadow_verdict *v = verdict_on(&pair);
 		char reason[64];
 
 		if (!v) {

@@ -7,10 +7,12 @@
 
 #include "base/invariant.h"
 #include "base/id.h"
-#include "shadow/wilson.h"
+#include "shadow/endpoint.h"
 
 #define KEY_SEQUENCE "sequence"
 #define KEY_ROW "row:"
+#define KEY_ENDPOINT "endpoint:"
+#define ROWS_MAX 500
 #define NEWEST 5
 
 /* One kind of difference: the same pointer and kind count together. */
@@ -25,7 +27,8 @@ struct row {
 	struct row *next;
 	char rule[SHADOW_NAME_MAX], candidate[SHADOW_NAME_MAX];
 	uint64_t samples, matches, differences, failures;
-	uint64_t legacy_us, candidate_us;	/* sums; pairs with answers */
+	struct shadow_latency latency;
+	struct shadow_endpoints endpoints;
 	struct newest newest[NEWEST];		/* newest first */
 	size_t newest_count;
 	char last_failure[SHADOW_VALUE_MAX + 1];
@@ -34,6 +37,7 @@ struct row {
 
 struct shadow_tally {
 	struct row *rows;
+	size_t row_count, endpoint_count;	/* of all rows */
 	int64_t sequence;
 	size_t unsaved;
 };
@@ -56,6 +60,7 @@ shadow_tally_free(struct shadow_tally **tp)
 		struct row *r = t->rows;
 
 		t->rows = r->next;
+		shadow_endpoints_free(&r->endpoints);
 		free(r);
 	}
 	free(t);
@@ -73,19 +78,33 @@ shadow_tally_unsaved(const struct shadow_tally *t)
 	return t->unsaved;
 }
 
-/* In order of first appearance: a status that reads the same each time. */
-static struct row *
-row_for(struct shadow_tally *t, const char *rule, const char *candidate)
+static struct row **
+row_link(struct shadow_tally *t, const char *rule, const char *candidate)
 {
 	struct row **at = &t->rows;
 
 	while (*at && (strcmp((*at)->rule, rule) != 0 ||
 		       strcmp((*at)->candidate, candidate) != 0))
 		at = &(*at)->next;
+	return at;
+}
+
+/* In order of first appearance: a status that reads the same each time.
+ * Years of renamed rules end in one row. */
+static struct row *
+row_for(struct shadow_tally *t, const char *rule, const char *candidate)
+{
+	struct row **at = row_link(t, rule, candidate);
+
+	if (!*at && t->row_count >= ROWS_MAX) {
+		rule = candidate = SHADOW_OTHER;
+		at = row_link(t, rule, candidate);
+	}
 	if (*at)
 		return *at;
 	*at = calloc(1, sizeof(**at));
 	INVARIANT(*at);
+	t->row_count++;
 	snprintf((*at)->rule, sizeof((*at)->rule), "%s", rule);
 	snprintf((*at)->candidate, sizeof((*at)->candidate), "%s", candidate);
 	return *at;
@@ -127,13 +146,6 @@ note_difference(struct row *r, const char *pointer, const char *kind,
 }
 
 static void
-count_latency(struct row *r, const struct shadow_verdict *v)
-{
-	r->legacy_us += v->legacy_us;
-	r->candidate_us += v->candidate_us;
-}
-
-static void
 count_verdict(struct row *r, const struct shadow_verdict *v,
 	      const char *correlation)
 {
@@ -142,11 +154,13 @@ count_verdict(struct row *r, const struct shadow_verdict *v,
 	switch (v->outcome) {
 	case SHADOW_MATCH:
 		r->matches++;
-		count_latency(r, v);
+		shadow_latency_add(&r->latency, v->legacy_us,
+				   v->candidate_us);
 		break;
 	case SHADOW_DIFFERENCE:
 		r->differences++;
-		count_latency(r, v);
+		shadow_latency_add(&r->latency, v->legacy_us,
+				   v->candidate_us);
 		for (size_t i = v->count; i-- > 0;)
 			note_difference(r, v->at[i].pointer, v->at[i].kind,
 					correlation, 1);
@@ -159,26 +173,83 @@ count_verdict(struct row *r, const struct shadow_verdict *v,
 	}
 }
 
+static void
+count_endpoint(struct shadow_tally *t, struct row *r,
+	       const struct shadow_verdict *v, const char *correlation,
+	       int64_t sequence)
+{
+	struct shadow_example seen = { .sequence = sequence,
+				       .time_us = v->time_us };
+
+	if (!v->endpoint[0])
+		return;
+	snprintf(seen.correlation, sizeof(seen.correlation), "%s",
+		 correlation);
+	shadow_endpoint_count(shadow_endpoints_get(&r->endpoints, v->endpoint,
+						   &t->endpoint_count),
+			      v, &seen);
+}
+
 void
 shadow_tally_add(struct shadow_tally *t, const struct shadow_verdict *v,
 		 const char *correlation, int64_t sequence)
 {
+	struct row *r;
+
 	if (sequence <= t->sequence)
 		return;
-	count_verdict(row_for(t, v->rule, v->candidate), v, correlation);
+	r = row_for(t, v->rule, v->candidate);
+	count_verdict(r, v, correlation);
+	count_endpoint(t, r, v, correlation, sequence);
 	t->sequence = sequence;
 	t->unsaved++;
+}
+
+bool
+shadow_tally_wants(struct shadow_tally *t, const struct shadow_verdict *v)
+{
+	struct row *r = *row_link(t, v->rule, v->candidate);
+	const struct shadow_endpoint *p = NULL;
+
+	if (r)
+		p = shadow_endpoints_find(&r->endpoints, v->endpoint);
+	if (r && !p)	/* beyond the limit */
+		p = shadow_endpoints_find(&r->endpoints, SHADOW_OTHER);
+	return !p || shadow_clusters_wants(&p->clusters, v);
+}
+
+bool
+shadow_tally_sums(struct shadow_tally *t, const char *rule,
+		  const char *candidate, struct shadow_sums *out)
+{
+	const struct row *r = *row_link(t, rule, candidate);
+
+	memset(out, 0, sizeof(*out));
+	if (!r)
+		return false;
+	out->samples = r->samples;
+	out->matches = r->matches;
+	out->differences = r->differences;
+	out->failures = r->failures;
+	out->latency = r->latency;
+	return true;
 }
 
 /* ---- as text, and back ---- */
 
 static void
-write_sums(const struct row *r, struct json *out)
+write_names(const struct row *r, struct json *out)
 {
 	json_key(out, "rule");
 	json_str(out, r->rule);
 	json_key(out, "candidate");
 	json_str(out, r->candidate);
+}
+
+static void
+write_sums(const struct row *r, struct json *out)
+{
+	write_names(r, out);
 	json_key(out, "samples");
 	json_u64(out, r->samples);
 	json_key(out, "matches");
@@ -222,10 +293,8 @@ save_row(struct row *r, void (*fn)(void *, const char *, struct span),
 	json_init(&j, &text);
 	json_object_begin(&j);
 	write_sums(r, &j);
-	json_key(&j, "legacy_us");
-	json_u64(&j, r->legacy_us);
-	json_key(&j, "candidate_us");
-	json_u64(&j, r->candidate_us);
+	json_key(&j, "latency");
+	shadow_latency_save(&r->latency, &j);
 	write_newest(r, &j);
 	json_object_end(&j);
 	INVARIANT(!text.failed);
@@ -233,6 +302,41 @@ save_row(struct row *r, void (*fn)(void *, const char *, struct span),
 	fn(arg, key, buf_span(&text));
 	buf_fini(&text);
 	r->changed = false;
+}
+
+static void
+save_endpoint(const struct row *r, struct shadow_endpoint *p,
+	      void (*fn)(void *, const char *, struct span), void *arg)
+{
+	char key[sizeof(KEY_ENDPOINT) + 2 * SHADOW_NAME_MAX +
+		 SHADOW_ENDPOINT_MAX];
+	struct buf text = { 0 };
+	struct json j;
+
+	json_init(&j, &text);
+	json_object_begin(&j);
+	json_key(&j, "rule");
+	json_str(&j, r->rule);
+	json_key(&j, "candidate");
+	json_str(&j, r->candidate);
+	json_key(&j, "sums");
+	shadow_endpoint_save(p, &j);
+	json_object_end(&j);
+	INVARIANT(!text.failed);
+	snprintf(key, sizeof(key), KEY_ENDPOINT "%s\t%s\t%s", r->rule,
+		 r->candidate, p->name);
+	fn(arg, key, buf_span(&text));
+	buf_fini(&text);
+	p->changed = false;
+}
+
+static void
+save_endpoints(const struct row *r,
+	       void (*fn)(void *, const char *, struct span), void *arg)
+{
+	for (struct shadow_endpoint *p = r->endpoints.list; p; p = p->next)
+		if (p->changed)
+			save_endpoint(r, p, fn, arg);
 }
 
 void
@@ -243,8 +347,10 @@ shadow_tally_save(struct shadow_tally *t,
 	char text[24];
 
 	for (struct row *r = t->rows; r; r = r->next)
-		if (r->changed)
+		if (r->changed) {
 			save_row(r, fn, arg);
+			save_endpoints(r, fn, arg);
+		}
 	snprintf(text, sizeof(text), "%lld", (long long)t->sequence);
 	fn(arg, KEY_SEQUENCE, span_of(text));
 	t->unsaved = 0;
@@ -253,8 +359,12 @@ shadow_tally_save(struct shadow_tally *t,
 void
 shadow_tally_unsave(struct shadow_tally *t)
 {
-	for (struct row *r = t->rows; r; r = r->next)
+	for (struct row *r = t->rows; r; r = r->next) {
 		r->changed = true;
+		for (struct shadow_endpoint *p = r->endpoints.list; p;
+		     p = p->next)
+			p->changed = true;
+	}
 	t->unsaved++;
 }
 
@@ -293,12 +403,23 @@ load_row(struct shadow_tally *t, const struct cJSON *tree)
 	r->matches = number(tree, "matches");
 	r->differences = number(tree, "differences");
 	r->failures = number(tree, "failures");
-	r->legacy_us = number(tree, "legacy_us");
-	r->candidate_us = number(tree, "candidate_us");
+	shadow_latency_load(&r->latency, payload_member(tree, "latency"));
 	load_newest(r, payload_first(
 			       payload_member(tree, "newest_differences")));
 	snprintf(r->last_failure, sizeof(r->last_failure), "%s",
 		 text(tree, "last_failure"));
+}
+
+static void
+load_endpoint(struct shadow_tally *t, const struct cJSON *tree)
+{
+	const struct cJSON *sums = payload_member(tree, "sums");
+	struct row *r = row_for(t, text(tree, "rule"),
+				text(tree, "candidate"));
+
+	shadow_endpoint_load(shadow_endpoints_get(&r->endpoints,
+						  text(sums, "endpoint"),
+						  &t->endpoint_count), sums);
 }
 
 void
@@ -310,6 +431,9 @@ shadow_tally_load(struct shadow_tally *t, const char *key, struct span value)
 		t->sequence = payload_int(tree, 0);
 	else if (tree && strncmp(key, KEY_ROW, strlen(KEY_ROW)) == 0)
 		load_row(t, tree);
+	else if (tree && strncmp(key, KEY_ENDPOINT,
+				 strlen(KEY_ENDPOINT)) == 0)
+		load_endpoint(t, tree);
 	payload_free(&tree);
 }
 
@@ -328,19 +452,18 @@ write_mean(struct json *out, const char *key, uint64_t sum, uint64_t n)
 static void
 write_status(const struct row *r, struct json *out)
 {
-	uint64_t answered = r->matches + r->differences;
-
 	json_object_begin(out);
-	write_sums(r, out);
-	json_key(out, "match_rate");
-	if (r->samples)
-		json_double(out, (double)r->matches / (double)r->samples);
-	else
-		json_none(out);
-	json_key(out, "lower_bound");
-	json_double(out, shadow_wilson_lower(r->matches, r->samples));
-	write_mean(out, "legacy_mean_us", r->legacy_us, answered);
-	write_mean(out, "candidate_mean_us", r->candidate_us, answered);
+	write_names(r, out);
+	shadow_sums_report(r->samples, r->matches, r->differences,
+			   r->failures, out);
+	write_mean(out, "legacy_mean_us", r->latency.legacy_us,
+		   r->latency.pairs);
+	write_mean(out, "candidate_mean_us", r->latency.candidate_us,
+		   r->latency.pairs);
+	json_key(out, "latency");
+	shadow_latency_report(&r->latency, out);
+	json_key(out, "endpoint_count");
+	json_u64(out, r->endpoints.count);
 	write_newest(r, out);
 	json_object_end(out);
 }
@@ -352,4 +475,40 @@ shadow_tally_status(const struct shadow_tally *t, struct json *out)
 	for (const struct row *r = t->rows; r; r = r->next)
 		write_status(r, out);
 	json_array_end(out);
+}
+
+static void
+write_report(const struct row *r, struct json *out)
+{
+	json_object_begin(out);
+	write_names(r, out);
+	shadow_sums_report(r->samples, r->matches, r->differences,
+			   r->failures, out);
+	json_key(out, "latency");
+	shadow_latency_report(&r->latency, out);
+	json_key(out, "last_failure");
+	json_str(out, r->last_failure[0] ? r->last_failure : NULL);
+	json_key(out, "endpoints");
+	json_array_begin(out);
+	for (const struct shadow_endpoint *p = r->endpoints.list; p;
+	     p = p->next)
+		shadow_endpoint_report(p, out);
+	json_array_end(out);
+	json_object_end(out);
+}
+
+void
+shadow_tally_report(const struct shadow_tally *t, struct json *out)
+{
+	json_object_begin(out);
+	json_key(out, "schema");
+	json_str(out, SHADOW_REPORT_SCHEMA);
+	json_key(out, "sequence");
+	json_i64(out, t->sequence);
+	json_key(out, "rules");
+	json_array_begin(out);
+	for (const struct row *r = t->rows; r; r = r->next)
+		write_report(r, out);
+	json_array_end(out);
+	json_object_end(out);
 }

@@ -22,6 +22,11 @@ copy_cut(char *out, size_t size, struct span s)
 		n--;
 	memcpy(out, n ? s.at : "", n);
 	out[n] = '\0';
+	if (json_is_utf8(span_of(out)))
+		return;
+	for (char *c = out; *c; c++)
+		if ((unsigned char)*c >= 0x80)
+			*c = '?';
 }
 
 void
@@ -73,6 +78,28 @@ write_differences(const struct shadow_verdict *v, struct json *out)
 	json_u64(out, v->total);
 }
 
+static void
+write_exchange(const struct shadow_verdict *v, struct json *out)
+{
+	if (v->endpoint[0]) {
+		json_key(out, "endpoint");
+		json_str(out, v->endpoint);
+	}
+	if (v->exchange_sequence) {
+		json_key(out, "exchange_sequence");
+		json_i64(out, v->exchange_sequence);
+	}
+}
+
+static void
+write_answer(const struct shadow_verdict *v, struct json *out)
+{
+	if (!v->has_answer || !v->answer.len)
+		return;
+	json_key(out, "answer");
+	json_raw(out, v->answer);
+}
+
 void
 shadow_verdict_write(const struct shadow_verdict *v, struct json *out)
 {
@@ -81,6 +108,7 @@ shadow_verdict_write(const struct shadow_verdict *v, struct json *out)
 	json_str(out, v->rule);
 	json_key(out, "candidate");
 	json_str(out, v->candidate);
+	write_exchange(v, out);
 	json_key(out, "verdict");
 	json_str(out, names[v->outcome]);
 	if (v->outcome == SHADOW_FAILED) {
@@ -95,6 +123,7 @@ shadow_verdict_write(const struct shadow_verdict *v, struct json *out)
 	json_key(out, "candidate_us");
 	json_u64(out, v->candidate_us);
 	json_object_end(out);
+	write_answer(v, out);
 	json_object_end(out);
 }
 
@@ -131,6 +160,11 @@ read_tree(const struct cJSON *tree, struct shadow_verdict *v)
 	copy_cut(v->candidate, sizeof(v->candidate),
 		 member_text(tree, "candidate"));
 	copy_cut(v->reason, sizeof(v->reason), member_text(tree, "reason"));
+	copy_cut(v->endpoint, sizeof(v->endpoint),
+		 member_text(tree, "endpoint"));
+	v->exchange_sequence = payload_int(
+		payload_member(tree, "exchange_sequence"), 0);
+	v->has_answer = payload_is_object(payload_member(tree, "answer"));
 	read_differences(tree, v);
 	v->outcome = (enum shadow_outcome)outcome;
 	v->total = (size_t)payload_int(

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "payload/payload.h"
+#include "shadow/fold.h"
 
 #define SHADOW_VERDICT_TYPE "matapalo.shadow.verdict.v1"
 #define SHADOW_VERDICT_SCHEMA "urn:matapalo:schema:shadow.verdict:v1"
@@ -39,13 +40,22 @@ struct shadow_verdict {
 	enum shadow_outcome outcome;
 	char rule[SHADOW_NAME_MAX], candidate[SHADOW_NAME_MAX];
 	char reason[SHADOW_VALUE_MAX + 1];	/* FAILED: why */
+	char endpoint[SHADOW_ENDPOINT_MAX];	/* "GET /x/{id}", or "" */
+	int64_t exchange_sequence;		/* of its event, or 0 */
+	int64_t time_us;			/* wall time of the event */
 	uint32_t legacy_us, candidate_us;
+	/* The candidate's answer as JSON, lent until it is written; read back,
+	 * only whether it is there. */
+	bool has_answer;
+	struct span answer;
 	size_t total;		/* differences found; count of them kept */
 	size_t count;
 	struct shadow_difference at[SHADOW_DIFFERENCES_MAX];
 };
 
-/* shadow_verdict_add keeps one difference (cut to size) or just counts it. */
+/* shadow_verdict_add keeps one difference (cut to size, bytes that are not
+ * UTF-8 as question marks, so that it is the same when read back) or just
+ * counts it. */
 void shadow_verdict_add(struct shadow_verdict *v, const char *pointer,
 			const char *kind, struct span legacy,
 			struct span candidate);

@@ -7,8 +7,9 @@ import re
 import tree
 
 FOLDER = "schemas/"
-# The type of a command is the target's own; its data has this schema.
-ONLY_SCHEMA = {"matapalo.command.v1"}
+# The type of a command is the target's own; its data has this schema. The
+# output of `diff --json` is no event.
+ONLY_SCHEMA = {"matapalo.command.v1", "matapalo.diff.v1"}
 
 
 def literals(pattern):

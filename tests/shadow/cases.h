@@ -6,6 +6,9 @@
 #include <check.h>
 
 TCase *case_wilson(void);
+TCase *case_fold(void);
+TCase *case_latency(void);
+TCase *case_endpoint(void);
 TCase *case_trace(void);
 TCase *case_side(void);
 TCase *case_exchange(void);

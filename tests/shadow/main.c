@@ -25,6 +25,9 @@ main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	suite_add_tcase(s, case_wilson());
+	suite_add_tcase(s, case_fold());
+	suite_add_tcase(s, case_latency());
+	suite_add_tcase(s, case_endpoint());
 	suite_add_tcase(s, case_trace());
 	suite_add_tcase(s, case_side());
 	suite_add_tcase(s, case_exchange());
