@@ -2,6 +2,7 @@
 /* Metrics of rules and groups, made from a /status object. */
 #include "console/metrics.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -46,12 +47,30 @@ write_label(struct buf *out, const char *text)
 	}
 }
 
+/* "/ramp/pairs" of a rule whose "ramp" is null. */
+static bool
+is_without(const struct cJSON *element, const char *pointer)
+{
+	const char *end = strchr(pointer + 1, '/');
+	const struct cJSON *member;
+	char name[32];
+
+	if (!end)
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)(end - pointer - 1),
+		 pointer + 1);
+	member = payload_member(element, name);
+	return member && !payload_is_object(member);
+}
+
 static void
 write_one(struct series *s, const struct row *r, const struct cJSON *element)
 {
 	const char *name = payload_string(payload_member(element, "name"), "");
 	const struct cJSON *value = payload_at(element, r->value);
 
+	if (!value && is_without(element, r->value))
+		return;
 	if (s->count >= METRICS_SERIES_MAX) {
 		s->left_out++;
 		return;

@@ -140,6 +140,33 @@ write_rules(const struct cJSON *s, struct buf *out)
 	table_write(&t, out);
 }
 
+/* What each ramp waits for, and whether a migrated rule could go back. */
+static void
+write_ramps(const struct cJSON *s, struct buf *out)
+{
+	const struct cJSON *rule = payload_at(s, "/rules/list");
+
+	for (rule = rule ? payload_first(rule) : NULL; rule;
+	     rule = payload_next(rule)) {
+		const char *name = string_at(rule, "/name");
+		const char *why = string_at(rule, "/ramp/waits_for");
+		const struct cJSON *back = payload_at(rule, "/rollback");
+
+		if (*why)
+			buf_printf(out, "ramp of %s: %s\n", name, why);
+		if (!payload_is_object(back))
+			continue;
+		buf_printf(out, "rollback of %s: %s; %s answers the same for "
+			   "at least %.2f %% of %" PRId64 " pairs\n", name,
+			   payload_bool(payload_member(back, "ready"), false) ?
+				   "ready" : "NOT READY",
+			   string_at(back, "/candidate"),
+			   100 * payload_number(payload_member(
+						back, "lower_bound"), 0),
+			   number_at(back, "/pairs"));
+	}
+}
+
 void
 status_write_groups(const struct cJSON *groups, struct buf *out)
 {
@@ -275,6 +302,7 @@ status_write_board(const struct cJSON *status, struct buf *out)
 {
 	write_process(status, out);
 	write_rules(status, out);
+	write_ramps(status, out);
 	if (payload_at(status, "/bus/groups/0")) {
 		buf_addc(out, '\n');
 		status_write_groups(payload_at(status, "/bus/groups"), out);

@@ -18,6 +18,17 @@
 
 #define WORKERS_WAIT_MS 2000u
 
+static void
+init_wake(struct promotion *p)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->wake, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
 struct promotion *
 promotion_new(struct run *r)
 {
@@ -28,6 +39,7 @@ promotion_new(struct run *r)
 	p->run = r;
 	pthread_mutex_init(&p->orders, NULL);
 	pthread_mutex_init(&p->lock, NULL);
+	init_wake(p);
 	return p;
 }
 
@@ -47,6 +59,7 @@ promotion_free(struct promotion **pp)
 		free(row->name);
 		free(row);
 	}
+	pthread_cond_destroy(&p->wake);
 	pthread_mutex_destroy(&p->orders);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
@@ -176,6 +189,16 @@ promotion_apply(struct promotion *p)
 	await_workers(r);
 	if (r->shadow)
 		reload_publish_shadow(r);
+}
+
+void
+promotion_set(struct promotion *p, struct promotion_row *row,
+	      const struct promotion_state *s)
+{
+	pthread_mutex_lock(&p->lock);
+	row->state = *s;
+	pthread_mutex_unlock(&p->lock);
+	promotion_apply(p);
 }
 
 /* ---- a new file ---- */

@@ -20,6 +20,10 @@ struct run;
 MUST_CHECK struct promotion *promotion_new(struct run *r);
 MUST_CHECK int promotion_open(struct promotion *p, struct error *err);
 void promotion_free(struct promotion **p);
+/* promotion_start begins to look after ramps, promotion_stop ends that and
+ * saves what is known; before the journal is closed. */
+MUST_CHECK int promotion_start(struct promotion *p, struct error *err);
+void promotion_stop(struct promotion *p);
 
 /* Around the swap of rule sets: promotion_carry puts on the new set what
  * still holds there, and nobody can order anything until promotion_settle,

@@ -22,6 +22,7 @@
 struct change {
 	const struct console_order *order;
 	const struct rules_rule *rule;
+	const struct promotion_row *row;
 	struct rules_place now;			/* in force */
 	struct promotion_state old, next;
 };
@@ -91,6 +92,38 @@ back_from(struct rules_place now)
 					     RULES_STAGE_MIRROR, 0 };
 }
 
+/* Is the legacy fit to have them back? It may have been forgotten, or have
+ * lost the data that the target got. */
+static int
+check_ready(const struct change *c, struct error *err)
+{
+	const struct promotion_evidence *e = &c->row->evidence;
+	bool known = e->begun && e->at.stage == RULES_STAGE_MIGRATED;
+	const struct ramp_count none = { .pairs = 0 };
+	const struct ramp_count *n = known ? &e->window.step : &none;
+
+	if (c->now.stage != RULES_STAGE_MIGRATED ||
+	    c->order->force == CONSOLE_FORCES)
+		return OK;
+	if (!c->rule->shadow) {
+		error_set(err, "nobody knows whether the legacy still answers "
+			  "rule \"%s\" as the target does: it has no "
+			  "\"shadow\"; --force if it must be",
+			  c->rule->name);
+		return CONFLICT;
+	}
+	if (promotion_ready(e) >= promotion_ready_from(c->rule))
+		return OK;
+	error_set(err, "\"%s\" answers rule \"%s\" as the target does for "
+		  "at least %.2f %% only (%llu of %llu pairs), required "
+		  "%.2f %%; --force if it must be", c->rule->shadow->name,
+		  c->rule->name, 100 * promotion_ready(e),
+		  (unsigned long long)n->matches,
+		  (unsigned long long)n->pairs,
+		  100 * promotion_ready_from(c->rule));
+	return CONFLICT;
+}
+
 static int
 order_rollback(struct change *c, struct error *err)
 {
@@ -107,25 +140,36 @@ order_rollback(struct change *c, struct error *err)
 			  c->rule->name, place_text(c->now, text));
 		return CONFLICT;
 	}
+	status = check_ready(c, err);
+	if (status != OK)
+		return status;
 	/* Else the ramp would go up again at its next look. */
-	c->next.held = true;
+	c->next.held = c->rule->ramp != NULL;
 	return go_to(c, to);
+}
+
+static int
+check_ramp(const struct change *c, struct error *err)
+{
+	if (c->rule->ramp)
+		return OK;
+	error_set(err, "rule \"%s\" has no \"ramp\": nothing moves it but "
+		  "`promote' and `rollback'", c->rule->name);
+	return CONFLICT;
 }
 
 static int
 order_hold(struct change *c, struct error *err)
 {
-	(void)err;
 	c->next.held = true;
-	return OK;
+	return check_ramp(c, err);
 }
 
 static int
 order_resume(struct change *c, struct error *err)
 {
-	(void)err;
 	c->next.held = false;
-	return OK;
+	return check_ramp(c, err);
 }
 
 static int
@@ -171,16 +215,6 @@ take_order(struct change *c, struct error *err)
 
 /* ---- in force and on disk ---- */
 
-static void
-set_state(struct promotion *p, struct promotion_row *row,
-	  const struct promotion_state *s)
-{
-	pthread_mutex_lock(&p->lock);
-	row->state = *s;
-	pthread_mutex_unlock(&p->lock);
-	promotion_apply(p);
-}
-
 static int
 unsaved(struct error *err, const char *what)
 {
@@ -209,15 +243,17 @@ carry_out(struct promotion *p, struct promotion_row *row, struct change *c,
 
 	promotion_effect(p, &c->next, c->rule, &e.fresh);
 	back = place_compare(e.fresh, c->now) < 0;
+	if (c->order->verb != CONSOLE_KILL && c->order->verb != CONSOLE_RELEASE)
+		row->evidence.falls = 0;
 	if (back)
-		set_state(p, row, &c->next);
+		promotion_set(p, row, &c->next);
 	failed = promotion_store(p, row, &c->next, &e);
 	if (failed && !back) {
 		row->unsaved = false;
 		return unsaved(err, NOT_IN_FORCE);
 	}
 	if (!back)
-		set_state(p, row, &c->next);
+		promotion_set(p, row, &c->next);
 	counter_inc(back ? COUNTER_PLACE_BACK : COUNTER_PLACE_UP);
 	return failed ? unsaved(err, IN_FORCE) : OK;
 }
@@ -244,7 +280,7 @@ order_rule(struct promotion *p, const struct console_order *o,
 	   const struct rules_rule *rule, struct json *out, struct error *err)
 {
 	struct promotion_row *row = promotion_row(p, rule->name);
-	struct change c = { .order = o, .rule = rule,
+	struct change c = { .order = o, .rule = rule, .row = row,
 			    .now = rules_place(rule) };
 	int status;
 

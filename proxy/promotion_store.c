@@ -28,6 +28,22 @@ promotion_by_word(enum promotion_by by)
 
 /* ---- as text ---- */
 
+/* The numbers of a count in the order of the file. */
+#define COUNTS 10
+
+static uint64_t *
+count_at(const struct ramp_count *c, size_t i)
+{
+	const uint64_t *const list[COUNTS] = {
+		&c->target.requests, &c->target.failures, &c->target.logs,
+		&c->target.squares,  &c->legacy.requests, &c->legacy.failures,
+		&c->legacy.logs,     &c->legacy.squares,  &c->pairs,
+		&c->matches,
+	};
+
+	return (uint64_t *)(uintptr_t)list[i];
+}
+
 void
 promotion_write_place(struct json *out, struct rules_place place)
 {
@@ -48,8 +64,35 @@ write_text(struct json *out, const char *key, const char *text)
 	json_str(out, text);
 }
 
+/* The slices of the newest past are not worth the disk. */
 static void
-write_state(const struct promotion_state *s, struct buf *out)
+write_evidence(const struct promotion_evidence *e, struct json *out)
+{
+	json_key(out, "evidence");
+	json_object_begin(out);
+	json_key(out, "at");
+	json_str(out, rules_stage_name(e->at.stage));
+	json_key(out, "at_ppm");
+	json_u64(out, e->at.share_ppm);
+	json_key(out, "candidate");
+	json_str(out, e->candidate);
+	json_key(out, "there_ms");
+	json_u64(out, e->there_ms);
+	json_key(out, "falls");
+	json_u64(out, e->falls);
+	json_key(out, "fell_from");
+	json_u64(out, e->fell_from);
+	json_key(out, "count");
+	json_array_begin(out);
+	for (size_t i = 0; i < COUNTS; i++)
+		json_u64(out, *count_at(&e->window.step, i));
+	json_array_end(out);
+	json_object_end(out);
+}
+
+static void
+write_state(const struct promotion_state *s,
+	    const struct promotion_evidence *e, struct buf *out)
 {
 	struct json j;
 
@@ -71,6 +114,8 @@ write_state(const struct promotion_state *s, struct buf *out)
 	json_i64(&j, s->since_us);
 	write_text(&j, "operator", s->operator);
 	write_text(&j, "reason", s->reason);
+	if (e->begun)
+		write_evidence(e, &j);
 	json_object_end(&j);
 }
 
@@ -120,11 +165,19 @@ write_event(const struct promotion_event *e, struct buf *out)
 
 /* ---- writing ---- */
 
+/* The state of one rule. */
+struct text {
+	const char *key;
+	struct buf value;
+};
+
 /* On the caller's stack: he waits for it. */
 struct write {
 	struct journal_item item;
 	const char *key, *source;
-	struct span state, event;	/* event may be empty */
+	struct span event;		/* may be empty; about `key` */
+	const struct text *texts;
+	size_t count;
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	bool done;
@@ -147,7 +200,9 @@ write_apply(struct journal_item *item, struct journal_tx *tx)
 
 	if (w->event.len && journal_tx_append(tx, &e, NULL))
 		return -1;
-	journal_tx_state_put(tx, PROMOTION_SPACE, w->key, w->state);
+	for (size_t i = 0; i < w->count; i++)
+		journal_tx_state_put(tx, PROMOTION_SPACE, w->texts[i].key,
+				     buf_span(&w->texts[i].value));
 	return 0;
 }
 
@@ -167,14 +222,15 @@ static const struct journal_item_ops write_ops = { .apply = write_apply,
 						   .done = write_done };
 
 static int
-write_and_wait(struct promotion *p, const char *key, struct span state,
+write_and_wait(struct promotion *p, const struct text *texts, size_t count,
 	       struct span event)
 {
 	const struct run *r = p->run;
 	struct write w = { .item = { .ops = &write_ops, .urgent = true },
-			   .key = key,
+			   .key = texts[0].key,
 			   .source = r->settings->source,
-			   .state = state,
+			   .texts = texts,
+			   .count = count,
 			   .event = event };
 
 	pthread_mutex_init(&w.lock, NULL);
@@ -189,31 +245,35 @@ write_and_wait(struct promotion *p, const char *key, struct span state,
 	return w.status == JOURNAL_COMMITTED ? 0 : -1;
 }
 
+static void
+keep_unsent(struct promotion_row *row, const struct buf *event)
+{
+	row->unsaved = true;
+	buf_clear(&row->unsent);
+	buf_add(&row->unsent, event->data, event->len);
+}
+
 int
 promotion_store(struct promotion *p, struct promotion_row *row,
 		const struct promotion_state *s,
 		const struct promotion_event *e)
 {
-	struct buf state CLEANUP(buf_fini) = { 0 };
 	struct buf event CLEANUP(buf_fini) = { 0 };
+	struct text text = { .key = row ? row->name : PROMOTION_ALL };
 	int failed;
 
 	if (row)
-		write_state(s, &state);
+		write_state(s, &row->evidence, &text.value);
 	else
-		write_all(p, &state);
-	if (e)
-		write_event(e, &event);
-	failed = state.failed || event.failed ||
-		 write_and_wait(p, row ? row->name : PROMOTION_ALL,
-				buf_span(&state), buf_span(&event));
-	if (!failed && row)
+		write_all(p, &text.value);
+	write_event(e, &event);
+	failed = text.value.failed || event.failed ||
+		 write_and_wait(p, &text, 1, buf_span(&event));
+	buf_fini(&text.value);
+	if (failed && row)
+		keep_unsent(row, &event);
+	else if (row)
 		row->unsaved = false;
-	else if (failed && row && e) {
-		row->unsaved = true;
-		buf_clear(&row->unsent);
-		buf_add(&row->unsent, event.data, event.len);
-	}
 	return failed ? -1 : 0;
 }
 
@@ -223,17 +283,46 @@ promotion_retry(struct promotion *p)
 	struct promotion_row *row;
 
 	for (row = p->rows; row; row = row->next) {
-		struct buf state CLEANUP(buf_fini) = { 0 };
+		struct text text = { .key = row->name };
 
 		if (!row->unsaved ||
 		    !journal_is_writable(p->run->proxy.journal))
 			continue;
-		write_state(&row->state, &state);
-		if (!state.failed &&
-		    !write_and_wait(p, row->name, buf_span(&state),
-				    buf_span(&row->unsent)))
+		write_state(&row->state, &row->evidence, &text.value);
+		if (!text.value.failed &&
+		    !write_and_wait(p, &text, 1, buf_span(&row->unsent)))
 			row->unsaved = false;
+		buf_fini(&text.value);
 	}
+}
+
+/* All rules in one transaction: there may be many ramps. */
+void
+promotion_save(struct promotion *p)
+{
+	struct promotion_row *row;
+	struct text *texts;
+	size_t n = 0, count = 0;
+	bool failed = false;
+
+	for (row = p->rows; row; row = row->next)
+		n += row->evidence.begun;
+	texts = n ? calloc(n, sizeof(*texts)) : NULL;
+	for (row = p->rows; texts && row; row = row->next) {
+		if (!row->evidence.begun)
+			continue;
+		texts[count].key = row->name;
+		write_state(&row->state, &row->evidence,
+			    &texts[count].value);
+		failed |= texts[count++].value.failed;
+	}
+	if (count && !failed && journal_is_writable(p->run->proxy.journal) &&
+	    write_and_wait(p, texts, count, (struct span){ NULL, 0 }))
+		log_warn("rules.evidence-unsaved", "what is known of %zu "
+			 "rules is not on disk", count);
+	while (count > 0)
+		buf_fini(&texts[--count].value);
+	free(texts);
 }
 
 /* ---- reading ---- */
@@ -285,6 +374,26 @@ read_state(const struct cJSON *tree, struct promotion_state *s)
 }
 
 static void
+read_evidence(const struct cJSON *tree, struct promotion_evidence *e)
+{
+	const struct cJSON *at = payload_first(payload_member(tree, "count"));
+
+	e->begun = stage_of(text_of(tree, "at"), &e->at.stage);
+	e->at.share_ppm = (uint32_t)payload_int(
+		payload_member(tree, "at_ppm"), 0);
+	e->there_ms = (uint64_t)payload_int(
+		payload_member(tree, "there_ms"), 0);
+	e->falls = (unsigned)payload_int(payload_member(tree, "falls"), 0);
+	e->fell_from = (uint32_t)payload_int(
+		payload_member(tree, "fell_from"), 0);
+	snprintf(e->candidate, sizeof(e->candidate), "%s",
+		 text_of(tree, "candidate"));
+	for (size_t i = 0; at && i < COUNTS; at = payload_next(at))
+		*count_at(&e->window.step, i++) =
+			(uint64_t)payload_int(at, 0);
+}
+
+static void
 read_all(struct promotion *p, const struct cJSON *tree)
 {
 	p->all_killed = flag_of(tree, "killed");
@@ -299,6 +408,7 @@ take_value(void *arg, const char *key, struct span value)
 {
 	struct promotion *p = arg;
 	struct cJSON *tree CLEANUP(payload_free) = payload_parse(value, NULL);
+	const struct cJSON *tree_evidence;
 	struct promotion_row *row;
 
 	if (!strcmp(key, PROMOTION_ALL)) {
@@ -306,8 +416,12 @@ take_value(void *arg, const char *key, struct span value)
 		return;
 	}
 	row = promotion_row(p, key);
-	if (row)
-		read_state(tree, &row->state);
+	if (!row)
+		return;
+	read_state(tree, &row->state);
+	tree_evidence = payload_member(tree, "evidence");
+	if (tree_evidence)
+		read_evidence(tree_evidence, &row->evidence);
 }
 
 int

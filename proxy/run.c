@@ -299,9 +299,8 @@ start_all(struct run *r, struct error *err)
 		handover_await, start_journal, start_bus, start_subscribers,
 		start_workers, watchers_start, start_admin, write_run_file,
 	};
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(parts); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
 		if (parts[i](r, err))
 			return -1;
 	return 0;
@@ -496,6 +495,7 @@ void
 run_stop_journal(struct run *r)
 {
 	console_admin_stop(&r->admin);
+	promotion_stop(r->promotion);
 	adapter_host_stop(&r->adapters);
 	shadow_stop(&r->shadow);
 	if (r->proxy.bus)

@@ -9,7 +9,11 @@
 struct stats;
 
 enum rule_stat { RULE_REQUESTS, RULE_BY_LEGACY, RULE_BY_TARGET,
-		 RULE_BY_PROXY, RULE_ERRORS, RULE_STAT_COUNT };
+		 RULE_BY_PROXY, RULE_ERRORS,
+		 /* of a canary: struct ramp_side of both, member by member */
+		 RULE_CANARY_TARGET,
+		 RULE_CANARY_LEGACY = RULE_CANARY_TARGET + 4,
+		 RULE_STAT_COUNT = RULE_CANARY_LEGACY + 4 };
 
 /* Written by its worker only, read by anyone. */
 struct rule_stats {
@@ -27,14 +31,20 @@ void stats_sum(struct stats *s, const char *rule,
 	       uint64_t out[RULE_STAT_COUNT]);
 
 static inline void
-rule_stats_inc(struct rule_stats *s, enum rule_stat which)
+rule_stats_add(struct rule_stats *s, unsigned which, uint64_t n)
 {
 	uint64_t v;
 
 	if (!s)
 		return;
 	v = atomic_load_explicit(&s->at[which], memory_order_relaxed);
-	atomic_store_explicit(&s->at[which], v + 1, memory_order_relaxed);
+	atomic_store_explicit(&s->at[which], v + n, memory_order_relaxed);
+}
+
+static inline void
+rule_stats_inc(struct rule_stats *s, enum rule_stat which)
+{
+	rule_stats_add(s, which, 1);
 }
 
 #endif

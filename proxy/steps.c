@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "proxy/authority.h"
 #include "proxy/client.h"
+#include "proxy/evidence.h"
 #include "proxy/forwarded.h"
 #include "proxy/upstream.h"
 #include "proxy/worker.h"
@@ -500,15 +501,6 @@ release(struct exchange *ex)
 
 /* ---- finish ---- */
 
-static enum rule_stat
-who_answered(const struct exchange *ex)
-{
-	if (ex->answered_here)
-		return RULE_BY_PROXY;
-	return ex->target == ex->lease->rules->legacy ? RULE_BY_LEGACY :
-							RULE_BY_TARGET;
-}
-
 /* What ends with the connection looks whole when it ends by a FIN: only a
  * reset tells an HTTP/1.0 client that it is not (RFC 9112 8). */
 static bool
@@ -534,14 +526,8 @@ finish(struct exchange *ex)
 	counter_inc(COUNTER_ANSWERED);
 	if (!ex->decision.record)
 		counter_inc(COUNTER_DROPPED_PASSTHROUGH);
-	if (ex->lease) {
-		struct rule_stats *s =
-			ex->lease->stats[ex->decision.rule->index];
-
-		rule_stats_inc(s, who_answered(ex));
-		if (ex->aborted || ex->status >= 500)
-			rule_stats_inc(s, RULE_ERRORS);
-	}
+	if (ex->lease)
+		evidence_count(ex);
 	return FLOW_DONE;
 }
 

@@ -24,7 +24,7 @@ watchers_start(struct run *r, struct error *err)
 		return -1;
 	r->resolver = resolver_start(&r->proxy.rules, rules_lookup,
 				     addresses_changed, r, err);
-	return r->resolver ? 0 : -1;
+	return r->resolver ? promotion_start(r->promotion, err) : -1;
 }
 
 void

@@ -27,11 +27,12 @@ is_sampled(const struct rules_rule *rule, uint64_t exchange_hash)
 
 static const struct rules_target *
 choose_shadow(const struct rules_rule *rule, struct rules_place place,
-	      bool safe, uint64_t exchange_hash)
+	      const struct rules_target *target, bool safe,
+	      uint64_t exchange_hash)
 {
 	const struct rules_target *shadow = rules_shadow_at(rule, place);
 
-	if (!shadow || (!safe && !rule->shadow_unsafe))
+	if (!shadow || shadow == target || (!safe && !rule->shadow_unsafe))
 		return NULL;
 	return is_sampled(rule, exchange_hash) ? shadow : NULL;
 }
@@ -66,7 +67,8 @@ router_decide(const struct rules *rules, const struct message_request *req,
 	}
 	out->fallback = choose_fallback(rules, rule, out->target);
 	out->shadow = out->action == ROUTER_AMBIGUOUS ?
-		NULL : choose_shadow(rule, out->place, safe, exchange_hash);
+		NULL : choose_shadow(rule, out->place, out->target, safe,
+				     exchange_hash);
 	out->record = out->place.stage != RULES_STAGE_PASSTHROUGH;
 	/* A command is strict wherever the rule was when it was loaded. */
 	out->strict = out->record && (out->action == ROUTER_COMMAND ||

@@ -85,6 +85,49 @@ place_compare(struct rules_place a, struct rules_place b)
 	return x == y ? 0 : x < y ? -1 : 1;
 }
 
+bool
+place_next(const struct rules_ramp *ramp, struct rules_place now,
+	   struct rules_place *out)
+{
+	uint32_t share = place_share(now);
+
+	for (size_t i = 0; i < ramp->step_count; i++) {
+		if (ramp->steps[i] <= share)
+			continue;
+		*out = (struct rules_place){ RULES_STAGE_CANARY,
+					     ramp->steps[i] };
+		return true;
+	}
+	return false;
+}
+
+struct rules_place
+place_back(const struct rules_ramp *ramp, struct rules_place now)
+{
+	uint32_t share = place_share(now);
+
+	for (size_t i = ramp->step_count; i-- > 0;)
+		if (ramp->steps[i] < share)
+			return (struct rules_place){ RULES_STAGE_CANARY,
+						     ramp->steps[i] };
+	return at_stage(RULES_STAGE_SHADOW);
+}
+
+/* From stage shadow on. */
+static bool
+next_share(const struct rules_rule *rule, struct rules_place now,
+	   struct rules_place *out)
+{
+	if (rule->ramp && place_next(rule->ramp, now, out))
+		return true;
+	if (rule->ramp)
+		*out = at_stage(RULES_STAGE_MIGRATED);
+	else
+		*out = (struct rules_place){ RULES_STAGE_CANARY,
+					     rule->share_ppm };
+	return rule->ramp || rule->share_ppm > place_share(now);
+}
+
 int
 place_up(const struct rules_rule *rule, struct rules_place now,
 	 struct rules_place *out, struct error *err)
@@ -95,12 +138,9 @@ place_up(const struct rules_rule *rule, struct rules_place now,
 		*out = at_stage(RULES_STAGE_SHADOW);
 		return 0;
 	case RULES_STAGE_SHADOW:
-		if (!rule->share_ppm)
-			break;
-		*out = (struct rules_place){ RULES_STAGE_CANARY,
-					     rule->share_ppm };
-		return 0;
 	case RULES_STAGE_CANARY:
+		if (next_share(rule, now, out))
+			return 0;
 		break;
 	case RULES_STAGE_MIGRATED:
 	case RULES_STAGE_RETIRED:

@@ -26,6 +26,12 @@ int place_compare(struct rules_place a, struct rules_place b);
  * when there is none, or it is the operator's to say which. */
 MUST_CHECK int place_up(const struct rules_rule *rule, struct rules_place now,
 			struct rules_place *out, struct error *err);
+/* place_back: one step back on the rule's ramp, or shadow before the first. */
+struct rules_place place_back(const struct rules_ramp *ramp,
+			      struct rules_place now);
+/* place_next: one step up; false at the last. */
+bool place_next(const struct rules_ramp *ramp, struct rules_place now,
+		struct rules_place *out);
 /* place_on_legacy: where a rule is answered by the legacy alone, without
  * copies to anybody. */
 struct rules_place place_on_legacy(struct rules_place now);

@@ -6,6 +6,7 @@
 
 #define J_STRING (1u << JSON_STRING)
 #define J_INTEGER (1u << JSON_INTEGER)
+#define J_REAL (1u << JSON_REAL)
 #define J_BOOL (1u << JSON_TRUE | 1u << JSON_FALSE)
 #define J_ARRAY (1u << JSON_ARRAY)
 #define J_OBJECT (1u << JSON_OBJECT)

@@ -91,6 +91,28 @@ lint_shadow(const struct index_entry *e, struct buf *out)
 	return 1;
 }
 
+/* Pairs of answers are what a ramp goes by. */
+static size_t
+lint_ramp(const struct index_entry *e, struct buf *out)
+{
+	const struct rules_rule *r = e->rule;
+
+	if (!r->ramp || (r->stage != RULES_STAGE_SHADOW &&
+			 r->stage != RULES_STAGE_CANARY)) {
+		if (r->ramp && r->stage != RULES_STAGE_MIGRATED)
+			buf_printf(out, "line %d: rule \"%s\" has a ramp, "
+				   "which does nothing at stage %s\n", r->line,
+				   r->name, rules_stage_name(r->stage));
+		return r->ramp && r->stage != RULES_STAGE_MIGRATED;
+	}
+	if (r->ramp->match_ppm)
+		return 0;
+	buf_printf(out, "line %d: rule \"%s\" has a ramp without \"match\": "
+		   "it goes up whatever the target answers, as long as it "
+		   "does not fail\n", r->line, r->name);
+	return 1;
+}
+
 static size_t
 lint_share(const struct index_entry *e, struct buf *out)
 {
@@ -225,7 +247,8 @@ rules_lint(const struct rules *r, struct buf *out)
 		       lint_proxy_protocol(r, out) + lint_hosts(r, out);
 
 	for (size_t i = 0; i < r->index->entry_count; i++) {
-		found += lint_share(&r->index->entries[i], out);
+		found += lint_share(&r->index->entries[i], out) +
+			 lint_ramp(&r->index->entries[i], out);
 		found += lint_shadow(&r->index->entries[i], out);
 		found += lint_status_path(r, &r->index->entries[i], out);
 	}

@@ -42,11 +42,12 @@ rules_shadow_at(const struct rules_rule *rule, struct rules_place place)
 	switch (place.stage) {
 	case RULES_STAGE_SHADOW:
 		return rule->target;
+	case RULES_STAGE_CANARY:	/* of those whom the legacy answers */
+		return rule->ramp ? rule->target : NULL;
 	case RULES_STAGE_MIGRATED:
 		return rule->shadow;
 	case RULES_STAGE_PASSTHROUGH:
 	case RULES_STAGE_MIRROR:
-	case RULES_STAGE_CANARY:
 	case RULES_STAGE_RETIRED:
 	case RULES_STAGE_COUNT:
 		break;

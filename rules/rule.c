@@ -9,6 +9,7 @@
 #include "rules/index.h"
 #include "rules/keys.h"
 #include "rules/later.h"
+#include "rules/ramp.h"
 
 static const char *const stage_words[] = {
 #define STAGE(sym, text, help) text,
@@ -70,7 +71,8 @@ check_stage(struct rules_load *l, const struct rules_node *node,
 	case RULES_STAGE_COUNT:
 		return 0;
 	case RULES_STAGE_CANARY:
-		if (!keys_get(node, KEY_RULE_SHARE, &at))
+		if (!keys_get(node, KEY_RULE_SHARE, &at) &&
+		    !keys_get(node, KEY_RULE_RAMP, &at))
 			return load_fail(l, node, "stage \"canary\" needs a "
 					 "\"share\", such as \"10%%\"");
 		break;
@@ -217,7 +219,8 @@ load_route(struct rules_load *l, const struct rules_node *node,
 	    load_stick(l, node, rule) < 0 ||
 	    load_durability(l, node, rule) < 0)
 		return -1;
-	if (later_load(l, node, rule) < 0 || emit_load(l, node, rule) < 0)
+	if (ramp_load(l, node, rule) < 0 || later_load(l, node, rule) < 0 ||
+	    emit_load(l, node, rule) < 0)
 		return -1;
 	return keys_get(node, KEY_RULE_COMPARE, &compare)
 		       ? rule_load_compare(l, &compare, &rule->compare)

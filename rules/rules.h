@@ -156,6 +156,19 @@ struct rules_later {
 	size_t header_count;
 };
 
+/* How a share rises by itself. */
+#define RULES_RAMP_STEPS 32
+struct rules_ramp {
+	const uint32_t *steps;		/* shares in ppm, rising */
+	size_t step_count;
+	unsigned every_ms;
+	/* What a step requires. */
+	unsigned samples;
+	uint32_t match_ppm;		/* 0: not asked for */
+	uint32_t errors_ppm;
+	double latency_ratio;		/* 0: not asked for */
+};
+
 #define RULES_SHARE_ALL 1000000u	/* shares are parts per million */
 
 /* Where an endpoint is: a stage, and for a canary the share. */
@@ -187,6 +200,7 @@ struct rules_rule {
 	struct rules_compare compare;
 	struct emit_list emits;
 	struct rules_later later;
+	const struct rules_ramp *ramp;	/* NULL: none */
 };
 
 /* An outside broker fed from the journal (adapters/). */

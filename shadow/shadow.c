@@ -179,6 +179,17 @@ shadow_stop(struct shadow **sp)
 	free_all(s);
 }
 
+void
+shadow_counts(struct shadow *s, const char *rule, const char *candidate,
+	      struct shadow_counts *out)
+{
+	MAGIC_CHECK(s, SHADOW_MAGIC);
+	pthread_mutex_lock(&s->lock);
+	shadow_tally_counts(s->tally, rule, candidate, &out->pairs,
+			    &out->matches);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void
 write_count(struct json *out, const char *key, enum counter c)
 {

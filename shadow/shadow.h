@@ -56,6 +56,13 @@ MUST_CHECK struct shadow *shadow_start(struct bus *bus, struct error *err);
 void shadow_set_plan(struct shadow *s, const struct shadow_plan *plan);
 /* shadow_stop must come before bus_close and journal_close. */
 void shadow_stop(struct shadow **s);
+/* shadow_counts: verdicts on the candidate's answers to the rule's requests
+ * since it was first compared, over restarts. Any thread. */
+struct shadow_counts {
+	uint64_t pairs, matches;
+};
+void shadow_counts(struct shadow *s, const char *rule, const char *candidate,
+		   struct shadow_counts *out);
 /* shadow_status writes a JSON object: per rule samples, matches, differences,
  * failures, match rate, lower bound (95 % Wilson), newest differences. */
 void shadow_status(struct shadow *s, struct json *out);

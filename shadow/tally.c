@@ -439,6 +439,20 @@ shadow_tally_load(struct shadow_tally *t, const char *key, struct span value)
 
 /* ---- for people ---- */
 
+void
+shadow_tally_counts(const struct shadow_tally *t, const char *rule,
+		    const char *candidate, uint64_t *samples,
+		    uint64_t *matches)
+{
+	const struct row *r = t->rows;
+
+	while (r && (strcmp(r->rule, rule) != 0 ||
+		     strcmp(r->candidate, candidate) != 0))
+		r = r->next;
+	*samples = r ? r->samples : 0;
+	*matches = r ? r->matches : 0;
+}
+
 static void
 write_mean(struct json *out, const char *key, uint64_t sum, uint64_t n)
 {

@@ -47,6 +47,10 @@ void shadow_tally_unsave(struct shadow_tally *t);
 /* shadow_tally_load takes one (key, text) that save has lent. */
 void shadow_tally_load(struct shadow_tally *t, const char *key,
 		       struct span value);
+/* shadow_tally_counts: zeros for a pair that was never compared. */
+void shadow_tally_counts(const struct shadow_tally *t, const char *rule,
+			 const char *candidate, uint64_t *samples,
+			 uint64_t *matches);
 /* shadow_tally_status writes an array of one object a row. */
 void shadow_tally_status(const struct shadow_tally *t, struct json *out);
 

@@ -98,6 +98,35 @@ START_TEST(the_next_place_is_the_files_or_nobodys)
 }
 END_TEST
 
+START_TEST(a_ramp_leaves_no_step_out)
+{
+	struct rules *r = load("\"stage\":\"shadow\",\"target\":\"new\","
+			       "\"ramp\":{\"steps\":[\"1%\",\"10%\","
+			       "\"50%\"]}");
+	static const char *const up[] = { "canary 1%", "canary 10%",
+					  "canary 50%", "migrated" };
+	const struct rules_rule *rule = rules_find(r, "a");
+	struct rules_place p = rules_place(rule);
+	char text[PLACE_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(up); i++) {
+		ck_assert_int_eq(place_up(rule, p, &p, NULL), 0);
+		ck_assert_str_eq(place_text(p, text), up[i]);
+	}
+	p = parse("50%");
+	for (size_t i = 2; i-- > 0;) {
+		p = place_back(rule->ramp, p);
+		ck_assert_str_eq(place_text(p, text), up[i]);
+	}
+	ck_assert_str_eq(place_text(place_back(rule->ramp, p), text),
+			 "shadow");
+	ck_assert_str_eq(place_text(place_back(rule->ramp, parse("30%")),
+				    text), "canary 10%");
+	ck_assert(!place_next(rule->ramp, parse("50%"), &p));
+	rules_unref(&r);
+}
+END_TEST
+
 static struct router_decision
 decide(const struct rules *r, unsigned user)
 {
@@ -114,6 +143,27 @@ decide(const struct rules *r, unsigned user)
 	}, 0, &d);
 	return d;
 }
+
+/* A canary with a ramp goes on comparing what the legacy answers. */
+START_TEST(the_legacys_part_of_a_ramp_is_copied)
+{
+	struct rules *r = load("\"stage\":\"canary\",\"target\":\"new\","
+			       "\"ramp\":{\"steps\":[\"50%\",\"90%\"]}");
+	unsigned copied = 0;
+
+	ck_assert_uint_eq(r->rules[0].share_ppm, 500000);
+	for (unsigned u = 0; u < 1000; u++) {
+		struct router_decision d = decide(r, u);
+
+		ck_assert_ptr_eq(d.shadow, d.target == r->legacy ?
+						   r->rules[0].target : NULL);
+		copied += d.shadow != NULL;
+	}
+	ck_assert_uint_gt(copied, 400);
+	ck_assert_uint_lt(copied, 600);
+	rules_unref(&r);
+}
+END_TEST
 
 START_TEST(a_move_holds_for_the_next_decision)
 {
@@ -226,6 +276,8 @@ fill(TCase *t)
 	tcase_add_test(t, words_are_read_and_written);
 	tcase_add_test(t, places_have_an_order);
 	tcase_add_test(t, the_next_place_is_the_files_or_nobodys);
+	tcase_add_test(t, a_ramp_leaves_no_step_out);
+	tcase_add_test(t, the_legacys_part_of_a_ramp_is_copied);
 	tcase_add_test(t, a_move_holds_for_the_next_decision);
 	tcase_add_test(t, a_command_is_strict_wherever_it_came_from);
 	tcase_add_test(t, a_decision_sees_one_place);

@@ -145,7 +145,9 @@ def new_file(case, matapalo, ports):
     case.equal(rule_of(matapalo, "old")["killed"], True, "but for a kill")
     run(case, matapalo, "rollback", "item")
     rule = rule_of(matapalo)
-    case.equal((rule["stage"], rule["held"]), ("shadow", True), "rollback")
+    case.equal((rule["stage"], rule["held"]), ("shadow", False), "rollback")
+    said = run(case, matapalo, "hold", "item", status=1)
+    case.check("no \"ramp\"" in said, said)
 
 
 def audit(case, matapalo):

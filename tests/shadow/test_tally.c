@@ -72,6 +72,29 @@ at(const struct cJSON *tree, const char *pointer)
 	return payload_int(payload_at(tree, pointer), -1);
 }
 
+START_TEST(counts_are_of_one_candidate)
+{
+	struct shadow_tally *t = shadow_tally_new();
+	struct shadow_verdict v = { .outcome = SHADOW_MATCH,
+				    .rule = "a",
+				    .candidate = "new" };
+	uint64_t samples, matches;
+
+	shadow_tally_add(t, &v, "", 1);
+	v.outcome = SHADOW_FAILED;
+	shadow_tally_add(t, &v, "", 2);
+	snprintf(v.candidate, sizeof(v.candidate), "legacy");
+	shadow_tally_add(t, &v, "", 3);
+	shadow_tally_counts(t, "a", "new", &samples, &matches);
+	ck_assert_uint_eq(samples, 2);
+	ck_assert_uint_eq(matches, 1);
+	shadow_tally_counts(t, "a", "", &samples, &matches);
+	ck_assert_uint_eq(samples, 0);
+	ck_assert_uint_eq(matches, 0);
+	shadow_tally_free(&t);
+}
+END_TEST
+
 START_TEST(sums_and_means)
 {
 	struct shadow_tally *t = shadow_tally_new();
@@ -194,6 +217,7 @@ case_tally(void)
 	tcase_add_test(t, sums_and_means);
 	tcase_add_test(t, a_sequence_counts_once);
 	tcase_add_test(t, newest_differences);
+	tcase_add_test(t, counts_are_of_one_candidate);
 	tcase_add_test(t, recovers_exactly);
 	tcase_add_test(t, saves_what_changed_until_it_is_saved);
 	return t;
