@@ -311,6 +311,13 @@ command_expired(struct exchange *ex)
 		answer_problem(ex, PROBLEM_REPLY_TIMEOUT);
 }
 
+void
+command_detached(struct exchange *ex)
+{
+	if (ex->waiting && !ex->poll)
+		exchange_deadline(ex, 1);
+}
+
 enum flow
 command_step(struct exchange *ex)
 {

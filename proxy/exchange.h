@@ -248,5 +248,7 @@ void command_forget(struct exchange *ex);
 /* command_expired: no reply in time; the legacy is asked when the rule says
  * so and no consumer has been handed the command. */
 void command_expired(struct exchange *ex);
+/* command_detached: no reply will come to this process any more. */
+void command_detached(struct exchange *ex);
 
 #endif

@@ -322,7 +322,9 @@ worker_detach(struct worker *w)
 	w->detached = true;
 	for (c = w->clients; c; c = next) {
 		next = c->next;
-		if (!c->exchange && !c->lingering)
+		if (c->exchange)
+			command_detached(c->exchange);
+		else if (!c->lingering)
 			client_close(c);
 	}
 	atomic_fetch_add(&w->proxy->workers_detached, 1);
