@@ -236,9 +236,9 @@ transfer(uint32_t ticket, void (*start)(nng_ctx, nng_aio *),
 	return rc;
 }
 
-int
-bus_client_send(struct bus_client *c, struct span request,
-		unsigned timeout_ms, uint32_t *ticket, struct error *err)
+static int
+send_request(struct bus_client *c, struct span request, unsigned timeout_ms,
+	     uint32_t *ticket, struct error *err)
 {
 	nng_ctx ctx;
 	nng_msg *m = NULL;
@@ -299,23 +299,15 @@ check_answer(const struct buf *answer, struct error *err)
 }
 
 int
-bus_client_receive(struct bus_client *c, uint32_t ticket, unsigned timeout_ms,
-		   struct buf *answer, struct error *err)
-{
-	if (receive_answer(c, ticket, timeout_ms, answer, err) < 0)
-		return -1;
-	return check_answer(answer, err);
-}
-
-int
 bus_client_call(struct bus_client *c, struct span request,
 		unsigned timeout_ms, struct buf *answer, struct error *err)
 {
-	uint32_t ticket;
+	uint32_t ticket = 0;
 
-	if (bus_client_send(c, request, timeout_ms, &ticket, err) < 0)
+	if (send_request(c, request, timeout_ms, &ticket, err) < 0 ||
+	    receive_answer(c, ticket, timeout_ms, answer, err) < 0)
 		return -1;
-	return bus_client_receive(c, ticket, timeout_ms, answer, err);
+	return check_answer(answer, err);
 }
 
 /* ---- calls that nobody waits for ---- */

@@ -29,14 +29,6 @@ void bus_client_close(struct bus_client **c);
 MUST_CHECK int bus_client_call(struct bus_client *c, struct span request,
 			       unsigned timeout_ms, struct buf *answer,
 			       struct error *err);
-/* bus_client_send and bus_client_receive are its two halves: each ticket of a
- * send that returned 0 is received exactly once, before the close. */
-MUST_CHECK int bus_client_send(struct bus_client *c, struct span request,
-			       unsigned timeout_ms, uint32_t *ticket,
-			       struct error *err);
-MUST_CHECK int bus_client_receive(struct bus_client *c, uint32_t ticket,
-				  unsigned timeout_ms, struct buf *answer,
-				  struct error *err);
 
 /* bus_call_start begins a call and does not wait: over(arg) tells, from
  * another thread and before or after this returns, that bus_call_end will not

@@ -72,6 +72,18 @@ write_answer(struct call *c, int64_t sequence, const struct append *a)
 		write_stored(c, sequence, a);
 }
 
+void
+publish_answer_all(struct call *same, int64_t sequence)
+{
+	while (same) {
+		struct call *next = same->next_same;
+
+		write_answer(same, sequence, NULL);
+		call_send(same);
+		same = next;
+	}
+}
+
 /* On the journal's thread. */
 static void
 append_end(struct append *a, int64_t sequence)
@@ -131,13 +143,7 @@ no_memory(struct call *c, struct append *a)
 
 	if (a->keyed)
 		same = recent_end(c->server->recent, &a->key, 0);
-	while (same) {
-		struct call *next = same->next_same;
-
-		write_answer(same, 0, NULL);
-		call_send(same);
-		same = next;
-	}
+	publish_answer_all(same, 0);
 	bus_reply_free(&a->reply);
 	return call_error(c, "no_memory", "the bus is out of memory");
 }

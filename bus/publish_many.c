@@ -179,6 +179,7 @@ publish_many(struct call *c, const struct cJSON *in,
 	struct error err = { 0 };
 	struct id id;
 	int has_id = published_read_id(in, "id", &id, &err);
+	bool each = payload_bool(payload_member(in, "each"), false);
 	struct many *m;
 
 	if (has_id < 0)
@@ -186,6 +187,8 @@ publish_many(struct call *c, const struct cJSON *in,
 	if (count == 0 || count > SERVER_BATCH_MAX)
 		return call_error(c, "bad_request", "events must be a list of "
 				  "1 to %d events", SERVER_BATCH_MAX);
+	if (each)
+		return publish_each(c, events, count, has_id ? &id : NULL);
 	m = read_many(c, events, count);
 	if (!m)
 		return CALL_ANSWERED;

@@ -6,8 +6,9 @@
 #include "base/invariant.h"
 #include "bus/server.h"
 
-#define RECENT_MAX 8192
-#define BUCKETS 4096
+#define RECENT_MAX 32768
+#define BUCKETS 16384
+#define PENDING_MAX (RECENT_MAX / 2)	/* by lists; calls are far fewer */
 #define NONE UINT32_MAX
 
 struct recent_slot {
@@ -23,6 +24,7 @@ struct recent {
 	struct recent_slot at[RECENT_MAX];
 	uint32_t bucket[BUCKETS];
 	uint32_t newest;	/* slot that is taken next */
+	uint32_t pending;
 };
 
 struct recent *
@@ -81,14 +83,23 @@ drop(struct recent *r, uint32_t slot)
 	p->used = false;
 }
 
-/* Slots go round. Far more of them than calls: one that comes up again
- * cannot be pending any more. */
+static bool
+is_pending(const struct recent_slot *p)
+{
+	return p->used && p->sequence == 0;
+}
+
+/* Slots go round; those that are pending stay. */
 static void
 add(struct recent *r, const struct recent_key *k)
 {
-	uint32_t slot = r->newest++ % RECENT_MAX, *at;
+	uint32_t slot, *at;
 
-	INVARIANT(!r->at[slot].used || r->at[slot].sequence > 0);
+	INVARIANT(r->pending < RECENT_MAX);
+	do
+		slot = r->newest++ % RECENT_MAX;
+	while (is_pending(&r->at[slot]));
+	r->pending++;
 	drop(r, slot);
 	at = place(r, k);
 	r->at[slot] = (struct recent_slot){ .key = *k, .next = NONE,
@@ -105,15 +116,19 @@ recent_begin(struct recent *r, const struct recent_key *k, struct call *c,
 
 	pthread_mutex_lock(&r->lock);
 	slot = *place(r, k);
-	if (slot == NONE) {
+	if (slot == NONE && !c && r->pending >= PENDING_MAX) {
+		state = RECENT_PENDING;
+	} else if (slot == NONE) {
 		add(r, k);
 	} else if (r->at[slot].sequence > 0) {
 		*sequence = r->at[slot].sequence;
 		state = RECENT_DONE;
 	} else {
-		c->next_same = r->at[slot].waiting;
-		r->at[slot].waiting = c;
 		state = RECENT_PENDING;
+		if (c) {
+			c->next_same = r->at[slot].waiting;
+			r->at[slot].waiting = c;
+		}
 	}
 	pthread_mutex_unlock(&r->lock);
 	return state;
@@ -128,6 +143,7 @@ recent_end(struct recent *r, const struct recent_key *k, int64_t sequence)
 	pthread_mutex_lock(&r->lock);
 	slot = *place(r, k);
 	if (slot != NONE) {
+		r->pending -= is_pending(&r->at[slot]);
 		waiting = r->at[slot].waiting;
 		r->at[slot].waiting = NULL;
 		r->at[slot].sequence = sequence;

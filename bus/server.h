@@ -187,7 +187,8 @@ enum recent_state { RECENT_NEW, RECENT_PENDING, RECENT_DONE };
 struct recent *recent_new(void);
 void recent_free(struct recent **r);
 /* recent_begin: NEW: the caller publishes, and calls recent_end; PENDING:
- * the call was put to those that recent_end returns; DONE: *sequence. */
+ * the call was put to those that recent_end returns; DONE: *sequence. Without
+ * a call nobody is put there, and PENDING may also mean that too many are. */
 enum recent_state recent_begin(struct recent *r, const struct recent_key *k,
 			       struct call *c, int64_t *sequence);
 /* recent_end returns the calls (by next_same) that wait for it. sequence
@@ -230,6 +231,19 @@ void published_write_causation(struct buf *out, const struct id *cause);
 
 enum call_result publish_many(struct call *c, const struct cJSON *in,
 			      const struct cJSON *events);
+
+/* ---- publish_each.c ---- */
+
+/* publish_each takes the items of the list, `count` of them; id is the list's
+ * own, or NULL. */
+enum call_result publish_each(struct call *c, const struct cJSON *events,
+			      size_t count, const struct id *id);
+
+/* ---- ops_publish.c ---- */
+
+/* publish_answer_all answers calls that waited for one event (by next_same);
+ * sequence 0: it failed. */
+void publish_answer_all(struct call *same, int64_t sequence);
 
 /* ---- reply.c ---- */
 

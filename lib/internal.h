@@ -54,6 +54,17 @@ enum matapalo_code link_answer(const struct buf *answer, int rc,
 void link_text(struct json *j, const char *key, const char *value);
 void link_number(struct json *j, const char *key, uint64_t v);
 
+/* link_refusal fills err for a code of the bus, and returns what it means. */
+enum matapalo_code link_refusal(const char *name, struct matapalo_error *err,
+				const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* ---- message.c ---- */
+
+/* message_check: MATAPALO_OK when message_write may write its members. */
+enum matapalo_code message_check(const struct matapalo_message *m,
+				 struct matapalo_error *err);
+void message_write(const struct matapalo_message *m, struct json *j);
+
 /* fail fills err and returns code. */
 enum matapalo_code fail(struct matapalo_error *err, enum matapalo_code code,
 			const char *fmt, ...) PRINTF_LIKE(3, 4);

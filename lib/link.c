@@ -6,17 +6,39 @@
 
 #include "lib/internal.h"
 
+static void
+set_error(struct matapalo_error *err, enum matapalo_code code,
+	  const char *name, const char *fmt, va_list ap)
+{
+	if (!err)
+		return;
+	err->code = code;
+	snprintf(err->name, sizeof(err->name), "%s", name);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+}
+
 enum matapalo_code
 fail(struct matapalo_error *err, enum matapalo_code code, const char *fmt, ...)
 {
 	va_list ap;
 
-	if (!err)
-		return code;
-	err->code = code;
-	err->name[0] = '\0';
 	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	set_error(err, code, "", fmt, ap);
+	va_end(ap);
+	return code;
+}
+
+enum matapalo_code
+link_refusal(const char *name, struct matapalo_error *err, const char *fmt,
+	     ...)
+{
+	enum matapalo_code code = MATAPALO_REFUSED;
+	va_list ap;
+
+	if (!strcmp(name, "unavailable") || !strcmp(name, "no_memory"))
+		code = MATAPALO_BUSY;
+	va_start(ap, fmt);
+	set_error(err, code, name, fmt, ap);
 	va_end(ap);
 	return code;
 }
@@ -87,18 +109,13 @@ refusal(const struct cJSON *tree, struct matapalo_error *err)
 {
 	const char *name = payload_string(payload_at(tree, "/error/code"),
 					  NULL);
-	enum matapalo_code code = MATAPALO_REFUSED;
 
 	if (!name)
 		return fail(err, MATAPALO_PROTOCOL, "the answer is not one "
 			    "of a matapalo bus: is the url right?");
-	if (!strcmp(name, "unavailable") || !strcmp(name, "no_memory"))
-		code = MATAPALO_BUSY;
-	fail(err, code, "the bus refuses: %s (%s)",
-	     payload_string(payload_at(tree, "/error/message"), ""), name);
-	if (err)
-		snprintf(err->name, sizeof(err->name), "%s", name);
-	return code;
+	return link_refusal(name, err, "the bus refuses: %s (%s)",
+			    payload_string(payload_at(tree, "/error/message"),
+					   ""), name);
 }
 
 enum matapalo_code

@@ -166,13 +166,28 @@ struct matapalo_publisher_options {
 #define MATAPALO_PUBLISHER_OPTIONS \
 	{ .size = sizeof(struct matapalo_publisher_options) }
 
+/* Of an event, as CloudEvents has them: time, dataschema, traceparent and what
+ * else there is, and extensions of any name. NULL: it is left out. */
+enum matapalo_attribute_type {
+	MATAPALO_STRING = 0,
+	MATAPALO_INTEGER = 1,	/* of 32 bits, in decimal */
+	MATAPALO_BOOLEAN = 2	/* "true" or "false" */
+};
+struct matapalo_attribute {
+	const char *name, *value;
+	enum matapalo_attribute_type type;
+};
+
 /* Zero-initialise. data is JSON text; NULL members are left out. */
 struct matapalo_message {
 	const char *type;
 	const char *id;		/* a UUID; NULL: one is made */
 	const char *subject, *partitionkey, *correlationid, *causationid;
 	const char *data;
-	const void *reserved[4];	/* NULL */
+	const char *data_base64;	/* bytes, instead of data */
+	/* Ends with a name of NULL; or NULL. */
+	const struct matapalo_attribute *attributes;
+	const void *reserved[2];	/* NULL */
 };
 
 MATAPALO_API enum matapalo_code

@@ -6,9 +6,10 @@
 #include "base/id.h"
 #include "lib/internal.h"
 
-/* Requests under way at one time: a commit of the journal takes them
- * together. The bus has 256 places for all its clients. */
-#define UNDER_WAY 64
+/* Of one request: the bus takes 1000 events, and frames of 16 MiB; one event
+ * may have data of 4 MiB. */
+#define LIST_MAX 1000
+#define LIST_BYTES (4u << 20)
 
 struct matapalo_publisher {
 	struct link link;
@@ -65,145 +66,130 @@ matapalo_id(char out[MATAPALO_ID_SIZE])
 	id_text(&id, out);
 }
 
-static enum matapalo_code
-check(const struct matapalo_message *m, struct matapalo_error *err)
-{
-	struct error bad = { 0 };
-
-	if (!m->type || !*m->type)
-		return fail(err, MATAPALO_USAGE, "message: type is missing");
-	for (size_t i = 0; i < ARRAY_SIZE(m->reserved); i++)
-		if (m->reserved[i])
-			return fail(err, MATAPALO_USAGE, "message: begin with "
-				    "zeroes");
-	if (m->data && payload_check(span_of(m->data), 1000, &bad))
-		return fail(err, MATAPALO_USAGE, "message: data is not JSON: "
-			    "%s", bad.text);
-	return MATAPALO_OK;
-}
-
-/* The id is made here, so that a request that nng sends twice is one event. */
-static enum matapalo_code
-write_request(const struct matapalo_message *m, struct buf *request,
-	      struct matapalo_error *err)
-{
-	char id[MATAPALO_ID_SIZE];
-	enum matapalo_code code = check(m, err);
-	struct json j;
-
-	if (code)
-		return code;
-	matapalo_id(id);
-	link_begin(&j, request, "publish");
-	link_text(&j, "type", m->type);
-	link_text(&j, "id", m->id ? m->id : id);
-	link_text(&j, "subject", m->subject);
-	link_text(&j, "partitionkey", m->partitionkey);
-	link_text(&j, "correlationid", m->correlationid);
-	link_text(&j, "causationid", m->causationid);
-	if (m->data) {
-		json_key(&j, "data");
-		json_raw(&j, span_of(m->data));
-	}
-	json_object_end(&j);
-	return request->failed ? fail(err, MATAPALO_NO_MEMORY, "no memory for "
-				      "a request") : MATAPALO_OK;
-}
-
-/* One message of many on its way. */
-struct flight {
-	uint32_t ticket;
-	size_t index;
-};
-
-struct flights {
-	struct matapalo_publisher *p;
-	struct flight ring[UNDER_WAY];
-	size_t first, count;
-	int64_t *sequences;
-	struct matapalo_error *err;
-	enum matapalo_code code;	/* the first that went wrong */
-};
-
-static void
-note(struct flights *f, enum matapalo_code code,
-     const struct matapalo_error *err)
-{
-	if (!code || f->code)
-		return;
-	f->code = code;
-	if (f->err)
-		*f->err = *err;
-}
-
-static void
-take_off(struct flights *f, const struct matapalo_message *m, size_t index)
-{
-	struct buf request CLEANUP(buf_fini) = { 0 };
-	struct matapalo_error err = { 0 };
-	struct error failed = { 0 };
-	struct flight *to = &f->ring[(f->first + f->count) % UNDER_WAY];
-
-	note(f, write_request(m, &request, &err), &err);
-	if (f->code)
-		return;
-	to->index = index;
-	if (bus_client_send(f->p->link.client, buf_span(&request),
-			    f->p->link.call_ms, &to->ticket, &failed))
-		note(f, fail(&err, MATAPALO_UNREACHABLE, "%s", failed.text),
-		     &err);
-	else
-		f->count++;
-}
-
-static void
-land(struct flights *f)
-{
-	struct buf answer CLEANUP(buf_fini) = { 0 };
-	struct cJSON *tree CLEANUP(payload_free) = NULL;
-	struct matapalo_error err = { 0 };
-	struct error failed = { 0 };
-	struct flight from = f->ring[f->first];
-	enum matapalo_code code;
-	int rc;
-
-	f->first = (f->first + 1) % UNDER_WAY;
-	f->count--;
-	rc = bus_client_receive(f->p->link.client, from.ticket,
-				f->p->link.call_ms, &answer, &failed);
-	code = link_answer(&answer, rc, &failed, &tree, &err);
-	note(f, code, &err);
-	if (!code && f->sequences)
-		f->sequences[from.index] =
-			payload_int(payload_member(tree, "sequence"), 0);
-}
-
-/* After the first failure nothing more is sent; what is under way is waited
- * for, so that the caller knows of each. */
-enum matapalo_code
-matapalo_publish_many(struct matapalo_publisher *p,
-		      const struct matapalo_message *m, size_t count,
-		      int64_t *sequences, struct matapalo_error *err)
-{
-	struct flights f = { .p = p, .sequences = sequences, .err = err };
-
-	if (sequences)
-		memset(sequences, 0, count * sizeof(*sequences));
-	for (size_t i = 0; i < count && !f.code; i++) {
-		if (f.count == UNDER_WAY)
-			land(&f);
-		if (!f.code)
-			take_off(&f, &m[i], i);
-	}
-	while (f.count > 0)
-		land(&f);
-	return f.code;
-}
-
 enum matapalo_code
 matapalo_publish(struct matapalo_publisher *p,
 		 const struct matapalo_message *m, int64_t *sequence,
 		 struct matapalo_error *err)
 {
-	return matapalo_publish_many(p, m, 1, sequence, err);
+	struct buf request CLEANUP(buf_fini) = { 0 };
+	struct cJSON *tree CLEANUP(payload_free) = NULL;
+	enum matapalo_code code = message_check(m, err);
+	struct json j;
+
+	if (sequence)
+		*sequence = 0;
+	if (code)
+		return code;
+	link_begin(&j, &request, "publish");
+	message_write(m, &j);
+	code = link_call(&p->link, &j, 0, &tree, err);
+	if (!code && sequence)
+		*sequence = payload_int(payload_member(tree, "sequence"), 0);
+	return code;
+}
+
+/* ---- lists ---- */
+
+/* A part of the messages that goes with one request. */
+struct part {
+	const struct matapalo_message *at;
+	size_t from, count;	/* of all messages */
+	int64_t *sequences;	/* of all, or NULL */
+};
+
+/* The list's own id: nng may send the request again while it is stored. */
+static void
+write_list(struct part *part, size_t all, struct json *j, struct buf *request)
+{
+	char id[MATAPALO_ID_SIZE];
+
+	matapalo_id(id);
+	link_begin(j, request, "publish");
+	link_text(j, "id", id);
+	json_key(j, "each");
+	json_bool(j, true);
+	json_key(j, "events");
+	json_array_begin(j);
+	part->count = 0;
+	while (part->from + part->count < all && part->count < LIST_MAX &&
+	       request->len < LIST_BYTES) {
+		json_object_begin(j);
+		message_write(&part->at[part->from + part->count++], j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+/* The first of those that were refused, in the order of the messages. */
+static enum matapalo_code
+take_errors(const struct part *part, const struct cJSON *errors,
+	    struct matapalo_error *err)
+{
+	const struct cJSON *first = NULL;
+	int64_t least = INT64_MAX;
+
+	for (const struct cJSON *i = payload_first(errors); i;
+	     i = payload_next(i)) {
+		int64_t at = payload_int(payload_member(i, "index"), 0);
+
+		if (at < least) {
+			least = at;
+			first = i;
+		}
+	}
+	if (!first)
+		return MATAPALO_OK;
+	return link_refusal(payload_string(payload_member(first, "code"), ""),
+			    err, "message %zu: the bus refuses: %s",
+			    part->from + (size_t)least,
+			    payload_string(payload_member(first, "message"),
+					   ""));
+}
+
+static enum matapalo_code
+take_answers(const struct part *part, const struct cJSON *tree,
+	     struct matapalo_error *err)
+{
+	const struct cJSON *list = payload_member(tree, "sequences");
+	size_t n = 0;
+
+	for (const struct cJSON *i = payload_first(list); i;
+	     i = payload_next(i), n++)
+		if (n < part->count && part->sequences)
+			part->sequences[part->from + n] = payload_int(i, 0);
+	if (n != part->count)
+		return fail(err, MATAPALO_PROTOCOL, "the answer is not one of "
+			    "a bus as new as this library");
+	return take_errors(part, payload_member(tree, "errors"), err);
+}
+
+static enum matapalo_code
+publish_part(struct matapalo_publisher *p, struct part *part, size_t all,
+	     struct matapalo_error *err)
+{
+	struct buf request CLEANUP(buf_fini) = { 0 };
+	struct cJSON *tree CLEANUP(payload_free) = NULL;
+	enum matapalo_code code;
+	struct json j;
+
+	write_list(part, all, &j, &request);
+	code = link_call(&p->link, &j, 0, &tree, err);
+	return code ? code : take_answers(part, tree, err);
+}
+
+enum matapalo_code
+matapalo_publish_many(struct matapalo_publisher *p,
+		      const struct matapalo_message *m, size_t count,
+		      int64_t *sequences, struct matapalo_error *err)
+{
+	struct part part = { .at = m, .sequences = sequences };
+	enum matapalo_code code = MATAPALO_OK;
+
+	if (sequences)
+		memset(sequences, 0, count * sizeof(*sequences));
+	for (size_t i = 0; i < count && !code; i++)
+		code = message_check(&m[i], err);
+	for (; part.from < count && !code; part.from += part.count)
+		code = publish_part(p, &part, count, err);
+	return code;
 }

@@ -2,7 +2,10 @@
 /* A consumer: prints each event's sequence, type and data, and settles it.
  *
  *     cc consumer.c $(pkg-config --cflags --libs libmatapalo) -o consumer
- *     ./consumer URL GROUP TYPE [EVENTS] */
+ *     ./consumer URL GROUP TYPE [EVENTS]
+ *
+ * Of the environment: BUS_TOKEN where the bus asks for one; and for a URL
+ * tls+tcp:// BUS_CA, BUS_CERTIFICATE with BUS_KEY, BUS_NAME. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -88,6 +91,10 @@ main(int argc, char **argv)
 	o.group = argv[2];
 	o.type = argv[3];
 	o.token = getenv("BUS_TOKEN");
+	o.ca = getenv("BUS_CA");
+	o.certificate = getenv("BUS_CERTIFICATE");
+	o.key = getenv("BUS_KEY");
+	o.server_name = getenv("BUS_NAME");
 	code = matapalo_consumer_open(&o, &c, &err);
 	if (code == MATAPALO_OK)
 		code = consume(c, argc == 5 ? strtoul(argv[4], NULL, 10) : 0,

@@ -4,7 +4,10 @@
  *     cc publisher.c $(pkg-config --cflags --libs libmatapalo) -o publisher
  *     echo '{"order": 7}' | ./publisher URL TYPE
  *
- * It prints the sequence of each event once it is on disk. */
+ * It prints the sequence of each event once it is on disk.
+ *
+ * Of the environment: BUS_TOKEN where the bus asks for one; and for a URL
+ * tls+tcp:// BUS_CA, BUS_CERTIFICATE with BUS_KEY, BUS_NAME. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +68,10 @@ main(int argc, char **argv)
 	}
 	o.url = argv[1];
 	o.token = getenv("BUS_TOKEN");
+	o.ca = getenv("BUS_CA");
+	o.certificate = getenv("BUS_CERTIFICATE");
+	o.key = getenv("BUS_KEY");
+	o.server_name = getenv("BUS_NAME");
 	code = matapalo_publisher_open(&o, &p, &err);
 	if (code == MATAPALO_OK)
 		code = publish_lines(p, argv[2], &err);

@@ -5,7 +5,10 @@
  *     ./service URL GROUP TYPE [COMMANDS]
  *
  * Reply first, acknowledge then: if the service dies in between, the command
- * comes again, so its order's number is taken from the event. */
+ * comes again, so its order's number is taken from the event.
+ *
+ * Of the environment: BUS_TOKEN where the bus asks for one; and for a URL
+ * tls+tcp:// BUS_CA, BUS_CERTIFICATE with BUS_KEY, BUS_NAME. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -86,6 +89,10 @@ main(int argc, char **argv)
 	o.group = argv[2];
 	o.type = argv[3];
 	o.token = getenv("BUS_TOKEN");
+	o.ca = getenv("BUS_CA");
+	o.certificate = getenv("BUS_CERTIFICATE");
+	o.key = getenv("BUS_KEY");
+	o.server_name = getenv("BUS_NAME");
 	o.touch_ms = LEASE_RENEWAL_MS;
 	code = matapalo_consumer_open(&o, &c, &err);
 	if (code == MATAPALO_OK)

@@ -101,7 +101,12 @@ static const struct member {
 		      "{\"data\":\"t\",\"type\":\"a.b.v1\","
 		      "\"datacontenttype\":\"text/xml\"}]",
 		      "[{\"type\":\"a.c.v1\",\"subject\":\"s\",\"id\":7}]",
+		      "[{\"type\":\"a.b.v1\",\"id\":"
+		      "\"018f0000-0000-7000-8000-000000000001\"},{\"id\":"
+		      "\"018f0000-0000-7000-8000-000000000001\",\"type\":"
+		      "\"a.c.v1\"},{\"type\":\"a.c.v1\"}]",
 		      "[1,[],{}]" } },
+	{ "each", { "true", "true", "false", "1" } },
 	{ "correlationid", { IDS } },
 	{ "causationid", { IDS } },
 	{ "status", { "200", "100", "599" } },
@@ -139,7 +144,7 @@ static const struct {
 	{ "reply", "correlationid causationid status headers json body "
 		   "body_base64 " },
 	{ "publish", "type " EVENT },
-	{ "publish", "events " },
+	{ "publish", "events each id " },
 	{ "read", "after max wait_ms filter request " },
 	{ "groups", "group " },
 	{ "group_create", "group " SETTINGS },

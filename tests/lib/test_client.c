@@ -279,6 +279,148 @@ START_TEST(many_are_published)
 }
 END_TEST
 
+/* Each message has its own place; the order is theirs. */
+START_TEST(many_are_judged_one_by_one)
+{
+	struct matapalo_publisher *p = publisher();
+	struct matapalo_message m[MANY] = { { 0 } };
+	int64_t sequences[MANY];
+
+	for (size_t i = 0; i < MANY; i++)
+		m[i].type = i == 7 || i == 9 ? "matapalo.own.v1" : "a.b";
+	ck_assert_int_eq(matapalo_publish_many(p, m, MANY, sequences, &err),
+			 MATAPALO_REFUSED);
+	ck_assert_str_eq(err.name, "bad_request");
+	ck_assert_ptr_nonnull(strstr(err.text, "message 7: "));
+	for (size_t i = 0; i < MANY; i++)
+		ck_assert_int_eq(sequences[i],
+				 i == 7 || i == 9 ? 0
+				 : (int64_t)(i + 1 - (i > 7) - (i > 9)));
+	m[3].data = "{";
+	ck_assert_int_eq(matapalo_publish_many(p, m, MANY, sequences, &err),
+			 MATAPALO_USAGE);
+	ck_assert_int_eq(sequences[0], 0);
+	ck_assert_int_eq(publish("a.b", NULL, NULL), MANY - 1);
+	matapalo_publisher_close(&p);
+}
+END_TEST
+
+/* More than one request takes; and data of 1 MiB each. */
+START_TEST(very_many_are_published)
+{
+	struct matapalo_publisher *p = publisher();
+	size_t n = 2500, large = 9;
+	struct matapalo_message *m = calloc(n, sizeof(*m));
+	int64_t *sequences = calloc(n, sizeof(*sequences));
+	char *data = text_of(1 << 20);
+
+	ck_assert(m && sequences);
+	for (size_t i = 0; i < n; i++)
+		m[i].type = "a.b";
+	for (size_t i = 0; i < large; i++)
+		m[i].data = data;
+	ck_assert_msg(matapalo_publish_many(p, m, n, sequences, &err) ==
+		      MATAPALO_OK, "%s", err.text);
+	for (size_t i = 0; i < n; i++)
+		ck_assert_int_eq(sequences[i], (int64_t)i + 1);
+	ck_assert_int_eq(matapalo_publish_many(p, m, 0, NULL, &err),
+			 MATAPALO_OK);
+	free(data);
+	free(sequences);
+	free(m);
+	matapalo_publisher_close(&p);
+}
+END_TEST
+
+#define TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+static const struct matapalo_attribute attributes[] = {
+	{ "time", "2026-01-05T10:00:00.123456789+01:00", MATAPALO_STRING },
+	{ "dataschema", "urn:shop:a:v1", MATAPALO_STRING },
+	{ "source", "//shop/till-3", MATAPALO_STRING },
+	{ "traceparent", TRACE, MATAPALO_STRING },
+	{ "tracestate", "a=b", MATAPALO_STRING },
+	{ "comexample", "x \"y\"", MATAPALO_STRING },
+	{ "count", "-7", MATAPALO_INTEGER },
+	{ "flag", "true", MATAPALO_BOOLEAN },
+	{ "none", NULL, MATAPALO_STRING },
+	{ NULL, NULL, MATAPALO_STRING },
+};
+
+START_TEST(attributes_go_along)
+{
+	struct matapalo_publisher *p = publisher();
+	struct matapalo_consumer *c = consumer("g", NULL, 0, 0);
+	struct matapalo_message m = { .type = "a.b", .subject = "s/1",
+				      .partitionkey = "k", .data = "[1]",
+				      .attributes = attributes };
+	struct matapalo_batch *b;
+	const struct matapalo_event *e;
+
+	ck_assert_msg(!matapalo_publish(p, &m, NULL, &err), "%s", err.text);
+	ck_assert(!matapalo_publish_many(p, &m, 1, NULL, &err));
+	b = fetch(c, 2);
+	for (size_t i = 0; i < 2; i++) {
+		e = matapalo_batch_event(b, i);
+		for (size_t k = 0; k < 6; k++)
+			ck_assert_str_eq(matapalo_event_attribute(
+						 e, attributes[k].name),
+					 attributes[k].value);
+		ck_assert_ptr_nonnull(strstr(matapalo_event_json(e),
+					     "\"count\":-7,\"flag\":true"));
+		ck_assert_ptr_null(matapalo_event_attribute(e, "none"));
+		ck_assert_str_eq(matapalo_event_attribute(e, "subject"),
+				 "s/1");
+		ck_assert_str_eq(matapalo_event_attribute(e, "partitionkey"),
+				 "k");
+	}
+	matapalo_batch_free(&b);
+	m.data = NULL;
+	m.data_base64 = "AP8=";
+	ck_assert(!matapalo_publish(p, &m, NULL, &err));
+	b = fetch(c, 1);
+	ck_assert_ptr_nonnull(strstr(
+		matapalo_event_json(matapalo_batch_event(b, 0)),
+		"\"data_base64\":\"AP8=\""));
+	matapalo_batch_free(&b);
+	matapalo_consumer_close(&c);
+	matapalo_publisher_close(&p);
+}
+END_TEST
+
+static const struct {
+	struct matapalo_attribute a;
+	enum matapalo_code code;
+	const char *says;
+} wrong[] = {
+	{ { "op", "x", MATAPALO_STRING }, MATAPALO_USAGE, "op is no" },
+	{ { "token", "x", MATAPALO_STRING }, MATAPALO_USAGE, "token is no" },
+	{ { "each", "x", MATAPALO_STRING }, MATAPALO_USAGE, "each is no" },
+	{ { "data", "x", MATAPALO_STRING }, MATAPALO_USAGE, "data is no" },
+	{ { "n", "2147483648", MATAPALO_INTEGER }, MATAPALO_USAGE, "32 bits" },
+	{ { "n", "1x", MATAPALO_INTEGER }, MATAPALO_USAGE, "32 bits" },
+	{ { "b", "yes", MATAPALO_BOOLEAN }, MATAPALO_USAGE, "\"true\"" },
+	{ { "time", "yesterday", MATAPALO_STRING }, MATAPALO_REFUSED, "time" },
+	{ { "type", "b.c", MATAPALO_STRING }, MATAPALO_REFUSED, "twice" },
+	{ { "sequence", "1", MATAPALO_STRING }, MATAPALO_REFUSED, "matapalo" },
+	{ { "Upper", "1", MATAPALO_STRING }, MATAPALO_REFUSED, "lower-case" },
+};
+
+START_TEST(wrong_attributes_are_named)
+{
+	struct matapalo_publisher *p = publisher();
+	struct matapalo_attribute list[2] = { wrong[_i].a, { 0 } };
+	struct matapalo_message m = { .type = "a.b", .attributes = list };
+
+	ck_assert_int_eq(matapalo_publish(p, &m, NULL, &err), wrong[_i].code);
+	ck_assert_msg(strstr(err.text, wrong[_i].says), "%s", err.text);
+	ck_assert_int_eq(matapalo_publish_many(p, &m, 1, NULL, &err),
+			 wrong[_i].code);
+	ck_assert_msg(strstr(err.text, wrong[_i].says), "%s", err.text);
+	matapalo_publisher_close(&p);
+}
+END_TEST
+
 /* Verdicts outlive the bus: kept, and given to the next one. */
 START_TEST(a_bus_that_restarts)
 {
@@ -387,6 +529,11 @@ suite(void)
 	tcase_add_test(t, a_release_is_no_attempt);
 	tcase_add_test(t, leases_are_renewed);
 	tcase_add_test(t, many_are_published);
+	tcase_add_test(t, many_are_judged_one_by_one);
+	tcase_add_test(t, very_many_are_published);
+	tcase_add_test(t, attributes_go_along);
+	tcase_add_loop_test(t, wrong_attributes_are_named, 0,
+			    sizeof(wrong) / sizeof(*wrong));
 	tcase_add_test(t, a_bus_that_restarts);
 	tcase_add_test(t, errors_say_what);
 	tcase_add_test(t, a_command_is_answered);

@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import lib
+import pki
 
 EXAMPLES = os.path.join(lib.SOURCE, "examples")
 INTERNAL = ("base/", "bus/", "lib/", "payload/", "nng", "cJSON")
@@ -187,6 +188,44 @@ def serve(case, matapalo, installed, program):
     case.equal(service.wait(), 0, "exit status of the service")
 
 
+def over_tls(case, installed, programs):
+    """Certificates of both sides and a token: without any of them nothing."""
+    if not shutil.which("openssl"):
+        print("no openssl: nothing goes over TLS")
+        return
+    certs, tokens = pki.Pki(case), case.path("tokens")
+    for name in "ca", "other":
+        certs.authority(name)
+    certs.leaf("bus", "DNS:bus.example", "ca")
+    certs.leaf("shop", "DNS:shop.example", "ca")
+    certs.leaf("thief", "DNS:shop.example", "other")
+    with open(tokens, "w") as f:
+        os.fchmod(f.fileno(), 0o600)
+        f.write("shop shop-token-0123456789 all *\n")
+    matapalo = case.matapalo(legacy=case.origin("tls").url, args=[
+        "--bus", "tls+tcp://127.0.0.1:0", "--bus-tokens", tokens,
+        "--bus-tls-certificate", certs.pem("bus"),
+        "--bus-tls-key", certs.keyfile("bus"),
+        "--bus-tls-client-ca", certs.pem("ca")])
+    url = matapalo.info["bus"][1]
+    env = dict(installed.env, BUS_TOKEN="shop-token-0123456789",
+               BUS_CA=certs.pem("ca"), BUS_NAME="bus.example",
+               BUS_CERTIFICATE=certs.pem("shop"),
+               BUS_KEY=certs.keyfile("shop"))
+    for wrong in ({"BUS_TOKEN": "shop-token-0123456780"},
+                  {"BUS_CA": certs.pem("other")}, {"BUS_NAME": "a.example"},
+                  {"BUS_CERTIFICATE": certs.pem("thief"),
+                   "BUS_KEY": certs.keyfile("thief")}):
+        run(case, [programs["publisher"], url, "tls.made.v1"], stdin="0\n",
+            env=dict(env, **wrong), status=1)
+    out = run(case, [programs["publisher"], url, "tls.made.v1"],
+              stdin="1\n2\n", env=env)
+    case.equal(out, "1\n2\n", "what was published, and nothing before")
+    out = run(case, [programs["consumer"], url, "g", "tls.*", "2"], env=env)
+    case.equal(out, "1 tls.made.v1 1\n2 tls.made.v1 2\n", "what came out")
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def by_hand(case, matapalo):
     if not shutil.which("nngcat"):
         print("no nngcat (nng-utils): that example is not run")
@@ -241,6 +280,7 @@ def scenario(case):
     link_statically(case, matapalo, installed)
     publish_and_consume(case, matapalo, installed, programs)
     serve(case, matapalo, installed, programs["service"])
+    over_tls(case, installed, programs)
     by_hand(case, matapalo)
     in_python(case, matapalo)
 
