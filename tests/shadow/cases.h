@@ -18,6 +18,7 @@ TCase *case_tally(void);
 TCase *case_pending(void);
 TCase *case_copy(void);
 TCase *case_http(void);
+TCase *case_report(void);
 TCase *case_replies(void);
 TCase *case_crash(void);
 TCase *case_crash_child(const char *journal, const char *url);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a shadow found, as text and as a page; the report is that of
+ * shadow_tally_report, parsed. */
+#ifndef CONSOLE_DIFF_H
+#define CONSOLE_DIFF_H
+
+#include "base/buf.h"
+#include "payload/payload.h"
+#include "shadow/report.h"
+
+/* NULL: all. */
+struct diff_filter {
+	const char *rule, *path;	/* path: part of an endpoint's name */
+};
+/* diff_takes_rule, diff_takes_endpoint: is it among what was asked for? */
+bool diff_takes_rule(const struct diff_filter *f, const struct cJSON *rule);
+bool diff_takes_endpoint(const struct diff_filter *f,
+			 const struct cJSON *endpoint);
+
+/* diff_write_table appends rules, endpoints and clusters for a terminal. */
+void diff_write_table(const struct cJSON *report,
+		      const struct diff_filter *f, struct buf *out);
+/* diff_write_case appends one exchange, both answers side by side. */
+void diff_write_case(const struct shadow_case *c, struct buf *out);
+/* diff_write_html appends one page that needs nothing else; examples are
+ * read by r (NULL: without their answers). */
+void diff_write_html(const struct cJSON *report, const struct diff_filter *f,
+		     struct journal_reader *r, struct buf *out);
+
+#endif
