@@ -31,18 +31,20 @@ shadow_endpoints_find(const struct shadow_endpoints *e, const char *name)
 }
 
 static struct shadow_endpoint *
-append(struct shadow_endpoints *e, const char *name)
+insert(struct shadow_endpoints *e, const char *name)
 {
 	struct shadow_endpoint **at = &e->list;
+	struct shadow_endpoint *p = calloc(1, sizeof(*p));
 
-	while (*at)
+	INVARIANT(p);
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	p->hash = hash_of(p->name);
+	while (*at && strcmp((*at)->name, p->name) < 0)
 		at = &(*at)->next;
-	*at = calloc(1, sizeof(**at));
-	INVARIANT(*at);
-	snprintf((*at)->name, sizeof((*at)->name), "%s", name);
-	(*at)->hash = hash_of((*at)->name);
+	p->next = *at;
+	*at = p;
 	e->count++;
-	return *at;
+	return p;
 }
 
 struct shadow_endpoint *
@@ -55,10 +57,10 @@ shadow_endpoints_get(struct shadow_endpoints *e, const char *name,
 		return p;
 	if (e->count >= SHADOW_ENDPOINTS_MAX || *all >= SHADOW_ENDPOINTS_ALL) {
 		p = shadow_endpoints_find(e, SHADOW_OTHER);
-		return p ? p : append(e, SHADOW_OTHER);
+		return p ? p : insert(e, SHADOW_OTHER);
 	}
 	++*all;
-	return append(e, name);
+	return insert(e, name);
 }
 
 void

@@ -24,7 +24,7 @@ struct shadow_endpoint {
 	bool changed;
 };
 
-/* In order of first appearance; zero-initialise. */
+/* By name, `other` last; zero-initialise. */
 struct shadow_endpoints {
 	struct shadow_endpoint *list;
 	size_t count;

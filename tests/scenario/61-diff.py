@@ -141,6 +141,11 @@ def page(case, matapalo):
     case.check(len(text) < 64 * 1024, "%d bytes" % len(text))
 
 
+def same(case, matapalo, before, when):
+    case.check(by_name(report(case, matapalo)) == by_name(before),
+               "the same report " + when)
+
+
 def scenario(case):
     legacy = lib.App(case, legacy_answer)
     candidate = lib.App(case, candidate_answer)
@@ -166,12 +171,11 @@ def scenario(case):
     before = report(case, matapalo)
     matapalo.signal(lib.signal.SIGKILL)
     matapalo.wait()
-    case.equal(report(case, matapalo), before, "offline, after kill -9")
+    same(case, matapalo, before, "offline, after kill -9")
     again = case.matapalo(rules=rules, data=matapalo.data)
-    case.equal(by_name(report(case, again)), by_name(before),
-               "after the restart")
+    same(case, again, before, "after the restart")
     case.equal(again.stop(), 0, "exit status")
-    case.equal(by_name(report(case, again)), by_name(before), "stopped")
+    same(case, again, before, "stopped")
 
 
 lib.main(scenario)
