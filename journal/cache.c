@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Bounds what the kernel keeps of a growing file in memory. The newest part,
- * which consumers read, stays; the rest would push out what others need, and
+/* Bounds what the kernel keeps of the file in memory. The newest part of one
+ * that grows, which consumers read, stays; the rest would push out what others need, and
  * memory that is used again costs less than memory that was never touched
  * (docs/decisions/0014-recording.md). */
 #include <dirent.h>
@@ -41,22 +41,47 @@ find_descriptor(const struct stat *file)
 	return found;
 }
 
+/* What retention has freed is written to again, anywhere: the file does not
+ * grow then, and would come to lie in memory as a whole. */
+static void
+count_rewritten(struct journal *j, int64_t grown)
+{
+	int64_t written = j->wal_bytes - j->wal_seen;
+
+	if (written < 0)	/* the log has started over */
+		written = j->wal_bytes;
+	j->wal_seen = j->wal_bytes;
+	j->rewritten_bytes += written - grown;
+	if (j->rewritten_bytes < 0)
+		j->rewritten_bytes = 0;
+}
+
+static void
+drop(struct journal *j, const struct stat *file, int64_t from, int64_t end)
+{
+	int fd = find_descriptor(file);
+
+	if (fd >= 0)
+		(void)posix_fadvise(fd, from, end - from,
+				    POSIX_FADV_DONTNEED);
+	j->dropped_bytes = end;
+}
+
 void
 journal_cache_drop(struct journal *j)
 {
 	struct stat file;
 	int64_t end;
-	int fd;
 
 	if (stat(j->path, &file) < 0)
 		return;
 	end = (int64_t)file.st_size - j->cache_bytes;
-	if (end < j->dropped_bytes + STEP_BYTES)
-		return;
-	fd = find_descriptor(&file);
-	if (fd >= 0)
-		(void)posix_fadvise(fd, j->dropped_bytes,
-				    end - j->dropped_bytes,
-				    POSIX_FADV_DONTNEED);
-	j->dropped_bytes = end;
+	count_rewritten(j, (int64_t)file.st_size - j->file_seen);
+	j->file_seen = (int64_t)file.st_size;
+	if (end > 0 && j->rewritten_bytes >= j->cache_bytes) {
+		j->rewritten_bytes = 0;
+		drop(j, &file, 0, end);
+	} else if (end >= j->dropped_bytes + STEP_BYTES) {
+		drop(j, &file, j->dropped_bytes, end);
+	}
 }

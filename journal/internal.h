@@ -171,7 +171,8 @@ void journal_removed_add(struct journal_tx *tx, int64_t first, int64_t last,
 /* ---- cache.c ---- */
 
 /* journal_cache_drop tells the kernel to forget the file but for its last
- * cache_bytes; after a checkpoint. */
+ * cache_bytes, and as much of what was written elsewhere; after a
+ * checkpoint. */
 void journal_cache_drop(struct journal *j);
 
 /* ---- mark.c, verify.c ---- */
@@ -213,6 +214,8 @@ struct journal {
 	uint64_t commit_us;
 	size_t company;
 	int64_t cache_bytes;
+	int64_t rewritten_bytes;	/* not at the end, since the last drop */
+	int64_t wal_seen, file_seen;	/* when that was counted last */
 	int64_t time_offset_us;	/* to the machine's counter */
 	int64_t dropped_bytes;	/* from the file's start */
 

@@ -17,6 +17,7 @@
 #define KEPT (4 * MIB)
 /* The step in which it drops, and what the log holds at most. */
 #define SLACK (12 * MIB)
+#define LIMIT (40 * MIB)
 
 static char data[MIB + 1];
 
@@ -70,6 +71,32 @@ START_TEST(old_part_is_forgotten)
 }
 END_TEST
 
+/* Retention frees pages, and new events are written there. */
+START_TEST(a_file_that_does_not_grow_is_forgotten)
+{
+	struct journal_options o = {
+		.path = fixture_path, .cache_bytes = (int64_t)KEPT,
+		.retention = { .bytes = (int64_t)(LIMIT) } };
+	struct journal *j = journal_open(&o, NULL);
+	uint64_t until = clock_mono_ms() + 10000;
+	struct statfs fs;
+	struct stat st;
+
+	ck_assert_ptr_nonnull(j);
+	memset(data, 'x', MIB);
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(append_event(j, "a.v1", "s", data), i + 1);
+	ck_assert_int_eq(stat(fixture_path, &st), 0);
+	ck_assert_int_eq(statfs(fixture_path, &fs), 0);
+	ck_assert_uint_lt((size_t)st.st_size, 2 * LIMIT);
+	/* The end of the file, what is written and what is freed. */
+	while (fs.f_type != TMPFS_MAGIC &&
+	       resident_bytes((size_t)st.st_size) > 3 * KEPT + SLACK)
+		ck_assert_uint_lt(clock_mono_ms(), until);
+	journal_close(&j);
+}
+END_TEST
+
 static bool
 check_row(void *arg, const struct journal_row *row)
 {
@@ -104,6 +131,7 @@ case_cache(void)
 	tcase_add_checked_fixture(c, fixture_setup, fixture_teardown);
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, old_part_is_forgotten);
+	tcase_add_test(c, a_file_that_does_not_grow_is_forgotten);
 	tcase_add_test(c, what_was_forgotten_is_read_from_the_disk);
 	return c;
 }
