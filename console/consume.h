@@ -28,6 +28,7 @@ struct consume_held {
 struct consume_lane {
 	struct handler handler;
 	struct consume_held *held;	/* what it works on; NULL: idle */
+	size_t looked;		/* so much of its output has no line's end */
 	bool is_ending;		/* its handler is not to go on ... */
 	char reason[CONSUME_REASON_SIZE];	/* ... why, if not "" */
 	bool has_served;	/* this handler has settled an event */

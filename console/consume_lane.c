@@ -50,6 +50,7 @@ prepare(const struct consume *c, struct consume_lane *l)
 				       .output_limit_bytes =
 					       OUTPUT_LIMIT_BYTES };
 	l->has_served = l->is_ending = false;
+	l->looked = 0;
 	l->reason[0] = '\0';
 }
 
@@ -178,22 +179,24 @@ static void
 take_lines(struct consume *c, struct consume_lane *l)
 {
 	struct buf *out = &l->handler.out;
-	size_t used = 0;
+	size_t used = 0, from = l->looked;
 
-	while (used < out->len) {
+	while (from < out->len) {
 		const char *at = out->data + used;
-		const char *end = memchr(at, '\n', out->len - used);
+		const char *end = memchr(out->data + from, '\n',
+					 out->len - from);
 
 		if (!end)
 			break;
 		if (!l->is_ending && l->handler.end == HANDLER_EXITED)
 			take_line(c, l, (struct span){ at,
 						       (size_t)(end - at) });
-		used = (size_t)(end + 1 - out->data);
+		used = from = (size_t)(end + 1 - out->data);
 	}
 	if (used)
 		memmove(out->data, out->data + used, out->len - used);
 	out->len -= used;
+	l->looked = out->len;
 }
 
 /* ---- end ---- */
