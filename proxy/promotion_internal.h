@@ -112,6 +112,8 @@ MUST_CHECK int promotion_store(struct promotion *p, struct promotion_row *row,
 /* promotion_retry writes again what the disk refused; promotion_save the
  * evidence of all rules. */
 void promotion_retry(struct promotion *p);
+/* promotion_set_saved: there is nothing to write again. */
+void promotion_set_saved(struct promotion *p, struct promotion_row *row);
 void promotion_save(struct promotion *p);
 int promotion_load(struct promotion *p, struct error *err);
 const char *promotion_by_word(enum promotion_by by);

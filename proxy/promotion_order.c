@@ -226,6 +226,19 @@ unsaved(struct error *err, const char *what)
 		 "undoes it"
 #define NOT_IN_FORCE "nothing was changed"
 
+/* An operator has looked at it: the ramp begins to count anew. */
+static void
+forget_falls(struct promotion *p, struct promotion_row *row,
+	     enum console_verb verb)
+{
+	if (verb == CONSOLE_KILL || verb == CONSOLE_RELEASE)
+		return;
+	pthread_mutex_lock(&p->lock);
+	row->evidence.falls = 0;
+	row->evidence.fell_from = 0;
+	pthread_mutex_unlock(&p->lock);
+}
+
 static int
 carry_out(struct promotion *p, struct promotion_row *row, struct change *c,
 	  struct error *err)
@@ -243,13 +256,12 @@ carry_out(struct promotion *p, struct promotion_row *row, struct change *c,
 
 	promotion_effect(p, &c->next, c->rule, &e.fresh);
 	back = place_compare(e.fresh, c->now) < 0;
-	if (c->order->verb != CONSOLE_KILL && c->order->verb != CONSOLE_RELEASE)
-		row->evidence.falls = 0;
+	forget_falls(p, row, c->order->verb);
 	if (back)
 		promotion_set(p, row, &c->next);
 	failed = promotion_store(p, row, &c->next, &e);
 	if (failed && !back) {
-		row->unsaved = false;
+		promotion_set_saved(p, row);
 		return unsaved(err, NOT_IN_FORCE);
 	}
 	if (!back)

@@ -196,8 +196,8 @@ step(struct promotion *p, struct promotion_row *row,
 	if (promotion_store(p, row, &next, &e) && !back) {
 		pthread_mutex_lock(&p->lock);
 		row->evidence = before;
-		row->unsaved = false;
 		pthread_mutex_unlock(&p->lock);
+		promotion_set_saved(p, row);
 		return;
 	}
 	if (!back)

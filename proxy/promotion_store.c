@@ -245,10 +245,26 @@ write_and_wait(struct promotion *p, const struct text *texts, size_t count,
 	return w.status == JOURNAL_COMMITTED ? 0 : -1;
 }
 
+/* The status reads it on another thread. */
 static void
-keep_unsent(struct promotion_row *row, const struct buf *event)
+set_unsaved(struct promotion *p, struct promotion_row *row, bool unsaved)
 {
-	row->unsaved = true;
+	pthread_mutex_lock(&p->lock);
+	row->unsaved = unsaved;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
+promotion_set_saved(struct promotion *p, struct promotion_row *row)
+{
+	set_unsaved(p, row, false);
+}
+
+static void
+keep_unsent(struct promotion *p, struct promotion_row *row,
+	    const struct buf *event)
+{
+	set_unsaved(p, row, true);
 	buf_clear(&row->unsent);
 	buf_add(&row->unsent, event->data, event->len);
 }
@@ -271,9 +287,9 @@ promotion_store(struct promotion *p, struct promotion_row *row,
 		 write_and_wait(p, &text, 1, buf_span(&event));
 	buf_fini(&text.value);
 	if (failed && row)
-		keep_unsent(row, &event);
-	else if (row)
-		row->unsaved = false;
+		keep_unsent(p, row, &event);
+	else if (row && row->unsaved)
+		promotion_set_saved(p, row);
 	return failed ? -1 : 0;
 }
 

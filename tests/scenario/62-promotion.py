@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Operators move rules while it runs: promote, rollback, kill-switch; in
 force at once on all workers, on disk, over restarts and new files."""
-import http.client
 import json
+import os
+import signal
 
 import lib
 from lib import Client
@@ -39,21 +40,22 @@ def at_target(matapalo):
     return found
 
 
-def order(matapalo, path, body, token=None):
-    host, port = matapalo.admin.rsplit(":", 1)
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
-    connection.request("POST", path, json.dumps(body), {
-        "Content-Type": "application/json",
-        "Authorization": "Bearer " + (token or matapalo.token())})
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    return answer.status, json.loads(text)
+def order(matapalo, path, body, token="own"):
+    code, text = matapalo.get_admin(path, token, body)
+    return code, json.loads(text)
 
 
 def rule_of(matapalo, name="item"):
-    return next(r for r in matapalo.status()["rules"]["list"]
-                if r["name"] == name)
+    return matapalo.rule(name)
+
+
+def run_info(matapalo):
+    """Of whichever process serves, or None."""
+    try:
+        with open(os.path.join(matapalo.data, "run.json")) as f:
+            return json.load(f)
+    except (OSError, ValueError):
+        return None
 
 
 def run(case, matapalo, *args, status=0):
@@ -128,6 +130,25 @@ def survive(case, matapalo, path):
     return matapalo
 
 
+def handed_over(case, matapalo):
+    """A new process goes on from there."""
+    def is_new():
+        info = run_info(matapalo)
+        return info if info and info["pid"] != matapalo.pid else None
+    matapalo.signal(signal.SIGUSR2)
+    matapalo.admin = lib.wait_for(is_new, "the new process")["admin"]
+    lib.wait_for(matapalo._ready, "it to be ready")
+    case.equal((rule_of(matapalo)["stage"], rule_of(matapalo, "old")["stage"],
+                rule_of(matapalo, "old")["killed"]),
+               ("migrated", "mirror", True), "after a hand-over")
+    case.equal(len(at_target(matapalo)), CALLERS, "callers, too")
+    os.kill(is_new()["pid"], signal.SIGTERM)
+    matapalo.wait()
+    lib.wait_for(lambda: not run_info(matapalo), "its end")
+    return case.matapalo(rules=case.path("rules.json"), data=matapalo.data,
+                         workers=2)
+
+
 def new_file(case, matapalo, ports):
     def is_loaded(share):
         return lambda: rule_of(matapalo)["file"]["share"] == share and \
@@ -176,6 +197,7 @@ def scenario(case):
     access(case, matapalo)
     kill(case, matapalo)
     matapalo = survive(case, matapalo, path)
+    matapalo = handed_over(case, matapalo)
     new_file(case, matapalo, ports)
     audit(case, matapalo)
     case.equal(matapalo.stop(), 0, "exit status")

@@ -56,7 +56,7 @@ def rules(legacy, new, **members):
 
 
 def rule_of(matapalo):
-    return matapalo.status()["rules"]["list"][0]
+    return matapalo.rule("item")
 
 
 def await_share(matapalo, share, seconds=20):

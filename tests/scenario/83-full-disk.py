@@ -99,6 +99,32 @@ class Caller:
         return status
 
 
+def kill_switch(case, matapalo, filler):
+    """A full disk keeps nobody on a target: back it goes, and says that it
+    is not on disk; up it does not go."""
+    def refused():
+        fill(filler)
+        code, _ = matapalo.get_admin("/kill-switch", order={"rule": "moved"})
+        if code != 503:
+            matapalo.get_admin("/kill-switch", order={"rule": "moved",
+                                                      "release": True})
+        return code == 503
+    lib.wait_for(refused, "an order that the disk refuses")
+    case.equal((matapalo.rule("moved")["stage"],
+                matapalo.rule("moved")["killed"]), ("mirror", True),
+               "in force all the same")
+
+    def stays():
+        fill(filler)
+        code, _ = matapalo.get_admin("/promote", order={"rule": "still",
+                                                        "to": "50%"})
+        if code != 503:
+            matapalo.get_admin("/rollback", order={"rule": "still"})
+        return code == 503
+    lib.wait_for(stays, "a promotion that the disk refuses")
+    case.equal(matapalo.rule("still")["stage"], "shadow", "nobody moves")
+
+
 def refuse_and_resume(case, matapalo, caller, filler, switcher):
     """Seconds from the space to the first closed route that is open."""
     lib.wait_for(lambda: matapalo.metrics()["matapalo_journal_errors_total"],
@@ -118,10 +144,13 @@ def refuse_and_resume(case, matapalo, caller, filler, switcher):
         case.equal(caller.call("GET"), 200, "an open route")
     case.check(refused, "closed routes are closed")
     case.check(shut, "strict tunnels, too")
+    kill_switch(case, matapalo, filler)
     os.unlink(filler)
     freed = time.monotonic()
     lib.wait_for(lambda: tunnel(matapalo.port) == 101, "a tunnel", 5)
     lib.wait_for(lambda: caller.call("POST") == 200, "the end", 5)
+    lib.wait_for(lambda: not matapalo.rule("moved")["unsaved"],
+                 "the order to be on disk", 5)
     return time.monotonic() - freed
 
 
@@ -145,7 +174,12 @@ def scenario(case):
             "live": {"url": "http://127.0.0.1:%d" % switcher.port}},
         "rules": [{"name": "tunnel", "match": {"path": "/tunnel"},
                    "stage": "migrated", "target": "live",
-                   "durability": "strict"}]}), data=data, workers=2)
+                   "durability": "strict"},
+                  {"name": "moved", "match": {"path": "/moved"},
+                   "stage": "migrated", "target": "live"},
+                  {"name": "still", "match": {"path": "/still"},
+                   "stage": "shadow", "target": "live"}]}),
+                             data=data, workers=2)
     log, filler = case.path("acks"), os.path.join(disk, "filler")
     hammer = case.hammer(matapalo.port, log, seconds=60, connections=8,
                          rate=RATE, posts=POSTS_PERCENT)

@@ -177,9 +177,13 @@ class Matapalo(Process):
         with open(os.path.join(self.data, "admin.token")) as f:
             return f.read().strip()
 
-    def get_admin(self, path, token="own"):
-        """Status and body of a GET on the admin listener."""
+    def get_admin(self, path, token="own", order=None):
+        """Status and body of a GET on the admin listener, or of a POST of an
+        order, which is an object."""
         request = urllib.request.Request("http://%s%s" % (self.admin, path))
+        if order is not None:
+            request.data = json.dumps(order).encode()
+            request.add_header("Content-Type", "application/json")
         if token == "own":
             token = self.token()
         if token is not None:
@@ -199,6 +203,11 @@ class Matapalo(Process):
         if code != 200:
             raise Failed("/status answered %s: %s" % (code, text))
         return json.loads(text)
+
+    def rule(self, name):
+        """What the status says of one rule."""
+        return next(r for r in self.status()["rules"]["list"]
+                    if r["name"] == name)
 
     def metrics(self):
         """{'name{labels}': value} of /metrics."""
