@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Places of rules: their words, their order, and moving while it runs. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,13 +203,19 @@ START_TEST(a_command_is_strict_wherever_it_came_from)
 }
 END_TEST
 
-#define MOVES 20000
+#define DECISIONS 400000u
+
+static atomic_bool enough;
 
 static void *
 move_about(void *arg)
 {
-	for (int i = 0; i < MOVES; i++)
-		rules_move(arg, parse(i % 2 ? "100%" : "shadow"));
+	const struct rules_place one = parse("100%"), other = parse("shadow");
+
+	while (!atomic_load(&enough)) {
+		rules_move(arg, one);
+		rules_move(arg, other);
+	}
 	return NULL;
 }
 
@@ -222,7 +229,7 @@ START_TEST(a_decision_sees_one_place)
 	unsigned seen[RULES_STAGE_COUNT] = { 0 };
 
 	ck_assert_int_eq(pthread_create(&thread, NULL, move_about, rule), 0);
-	for (unsigned u = 0; u < MOVES; u++) {
+	for (unsigned u = 0; u < DECISIONS; u++) {
 		struct router_decision d = decide(r, u);
 		bool moved = d.place.stage == RULES_STAGE_CANARY;
 
@@ -231,9 +238,10 @@ START_TEST(a_decision_sees_one_place)
 		ck_assert_ptr_eq(d.shadow, moved ? NULL : rule->target);
 		seen[d.place.stage]++;
 	}
+	atomic_store(&enough, true);
 	pthread_join(thread, NULL);
-	ck_assert_uint_eq(seen[RULES_STAGE_CANARY] + seen[RULES_STAGE_SHADOW],
-			  MOVES);
+	ck_assert_uint_gt(seen[RULES_STAGE_CANARY], 0);
+	ck_assert_uint_gt(seen[RULES_STAGE_SHADOW], 0);
 	rules_unref(&r);
 }
 END_TEST
