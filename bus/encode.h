@@ -10,6 +10,7 @@
 #define ENCODE_TYPE_REQUEST "matapalo.request.v1"
 #define ENCODE_TYPE_EXCHANGE "matapalo.exchange.v1"
 #define ENCODE_TYPE_REPLY "matapalo.reply.v1"
+#define ENCODE_TYPE_OPERATION "matapalo.operation.v1"
 #define ENCODE_SCHEMA "urn:matapalo:schema:"
 /* Attributes alone must fit an event of BUS_EVENT_BYTES, whatever a caller
  * asks for: as JSON a byte may take six. */

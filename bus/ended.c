@@ -6,12 +6,15 @@
 
 static const struct {
 	int status;
+	enum told told;
 	const char *title, *code, *detail;
 } rows[] = {
-	[ENDED_GIVEN_UP] = { 504, "Gateway Timeout", "operation.given_up",
+	[ENDED_GIVEN_UP] = { 504, TOLD_GIVEN_UP,
+		"Gateway Timeout", "operation.given_up",
 		"Nobody has answered the command in its time; whether it was "
 		"executed is not known." },
-	[ENDED_CANCELLED] = { 409, "Conflict", "operation.cancelled",
+	[ENDED_CANCELLED] = { 409, TOLD_CANCELLED,
+		"Conflict", "operation.cancelled",
 		"The command was cancelled before anybody was given it." },
 };
 
@@ -57,5 +60,6 @@ ended_finish(struct bus *b, struct journal_tx *tx,
 		return -1;
 	journal_tx_operation_finish(tx, &o->id, buf_span(&sealed),
 				    journal_tx_time_us(tx) + o->keep_us);
+	told_append(b, tx, o, rows[why].told, rows[why].status, NULL);
 	return 0;
 }

@@ -139,6 +139,16 @@ MUST_CHECK int ended_finish(struct bus *b, struct journal_tx *tx,
 			    const struct journal_operation *o,
 			    enum ended why);
 
+/* ---- told.c ---- */
+
+enum told { TOLD_DONE, TOLD_GIVEN_UP, TOLD_CANCELLED };
+/* told_append writes that an operation has ended, if its rule wants that, in
+ * the transaction that ends it: inside apply, after the reply. cause is its
+ * event, or NULL. */
+void told_append(struct bus *b, struct journal_tx *tx,
+		 const struct journal_operation *o, enum told how, int status,
+		 const struct id *cause);
+
 /* ---- server.c ---- */
 
 MUST_CHECK struct server *server_open(struct bus *b,

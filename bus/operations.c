@@ -217,6 +217,7 @@ on_found(void *arg, const struct journal_operation *row)
 	int64_t now = now_us(f->o);
 
 	l->operation = *row;
+	l->operation.when_done &= ~BUS_OPERATION_TELLS;
 	l->operation.rule = l->operation.answer = (struct span){ "", 0 };
 	tell_wall_time(&l->operation, clock_wall_us() - now);
 	f->dead = row->died_us != 0;

@@ -285,17 +285,20 @@ static void
 keep_answer(struct publication *p, struct journal_tx *tx)
 {
 	struct append *a = publication_extra(p);
-	const struct bus_source *source = a->call->server->bus->source;
+	struct bus *b = a->call->server->bus;
 	CLEANUP(buf_fini) struct buf sealed = { 0 };
 
 	if (!a->kept)
 		return;
-	a->kept = kept_seal(source->key, &a->operation.id, a->reply,
+	a->kept = kept_seal(b->source->key, &a->operation.id, a->reply,
 			    &sealed) == 0;
-	if (a->kept)
-		journal_tx_operation_finish(
-			tx, &a->operation.id, buf_span(&sealed),
-			journal_tx_time_us(tx) + a->operation.keep_us);
+	if (!a->kept)
+		return;
+	journal_tx_operation_finish(
+		tx, &a->operation.id, buf_span(&sealed),
+		journal_tx_time_us(tx) + a->operation.keep_us);
+	told_append(b, tx, &a->operation, TOLD_DONE, a->reply->status,
+		    &p->event.id);
 }
 
 static void

@@ -64,7 +64,8 @@ put_operation(const struct bus_record *r, int64_t sequence,
 				       .created_us = journal_tx_time_us(tx),
 				       .sequence = sequence,
 				       .keep_us = b->keep_us,
-				       .when_done = b->when_done,
+				       .when_done = b->when_done |
+					(b->tells ? BUS_OPERATION_TELLS : 0),
 				       .rule = r->rule };
 
 	memcpy(o.caller, b->caller, sizeof(o.caller));

@@ -42,7 +42,9 @@ enum bus_found { BUS_FOUND_NONE, BUS_FOUND_PENDING, BUS_FOUND_DONE,
 struct bus_operation {
 	struct id id;			/* random, whole */
 	int64_t keep_us;		/* from the answer on */
-	int when_done;			/* the caller's own */
+	int when_done;			/* the caller's own, below */
+#define BUS_OPERATION_TELLS 0x100	/* its end is an event, too */
+	bool tells;
 	char caller[JOURNAL_OPERATION_CALLER_SIZE];	/* or "": any */
 	/* Digests in hex, or "". */
 	char key[DIGEST_HEX_SIZE];	/* of an idempotency key */

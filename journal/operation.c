@@ -140,6 +140,21 @@ journal_tx_operation_finish(struct journal_tx *tx, const struct id *id,
 }
 
 void
+journal_tx_operation_rule(struct journal_tx *tx, const struct id *id,
+			  char *out, size_t size)
+{
+	sqlite3_stmt *s = tx->j->stmts[STMT_OPERATION_RULE];
+
+	out[0] = '\0';
+	if (tx->failed)
+		return;
+	bind_id(tx, s, 1, id);
+	if (sqlite3_step(s) == SQLITE_ROW)
+		text_column(s, 0, out, size);
+	sqlite3_reset(s);
+}
+
+void
 journal_tx_operation_expire(struct journal_tx *tx, const struct id *id)
 {
 	bind_id(tx, tx->j->stmts[STMT_OPERATION_EXPIRE], 1, id);

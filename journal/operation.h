@@ -52,6 +52,9 @@ void journal_tx_operation_put(struct journal_tx *tx,
 /* journal_tx_operation_finish: from PENDING to DONE, and only from there. */
 void journal_tx_operation_finish(struct journal_tx *tx, const struct id *id,
 				 struct span answer, int64_t expires_us);
+/* journal_tx_operation_rule writes the rule's name, "" when there is none. */
+void journal_tx_operation_rule(struct journal_tx *tx, const struct id *id,
+			       char *out, size_t size);
 /* journal_tx_operation_expire: from DONE to EXPIRED; its key is free. */
 void journal_tx_operation_expire(struct journal_tx *tx, const struct id *id);
 /* journal_tx_operation_given_up finds one whose command died `keep` ago: 1, 0

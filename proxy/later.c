@@ -229,6 +229,7 @@ later_prepare(struct exchange *ex)
 	id_random(&l->operation.id, sizeof(l->operation.id));
 	l->operation.keep_us = (int64_t)rule->keep_ms * 1000;
 	l->operation.when_done = (int)rule->when_done;
+	l->operation.tells = rule->hook != NULL;
 	ex->later = l;
 	return PROBLEM_NONE;
 }

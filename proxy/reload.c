@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "outbound/outbound.h"
 #include "proxy/bus_tls.h"
+#include "proxy/hooks.h"
 #include "proxy/run.h"
 #include "proxy/tls_client.h"
 
@@ -363,12 +364,17 @@ reload_publish_shadow(struct run *r)
 static void
 publish_adapters(struct run *r, const struct rules *rules)
 {
-	struct adapter_config *list;
-	size_t i;
+	size_t i, n = rules->adapter_count;
+	struct adapter_config *list = calloc(n + rules->rule_count,
+					     sizeof(*list));
+	struct hook_config *hooks = calloc(rules->rule_count, sizeof(*hooks));
 
-	list = calloc(rules->adapter_count + 1, sizeof(*list));
-	if (!list)
+	if (!list || !hooks) {
+		free(list);
+		free(hooks);
+		log_error("adapter.no-memory", "the old adapters go on");
 		return;
+	}
 	for (i = 0; i < rules->adapter_count; i++) {
 		const struct rules_adapter *a = &rules->adapters[i];
 
@@ -381,7 +387,10 @@ publish_adapters(struct run *r, const struct rules *rules)
 			.setting_count = a->setting_count,
 		};
 	}
-	adapter_host_set(r->adapters, list, rules->adapter_count);
+	for (i = 0; i < rules->rule_count; i++)
+		n += hooks_config(&rules->rules[i], &hooks[i], &list[n]);
+	adapter_host_set(r->adapters, list, n);
+	free(hooks);
 	free(list);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rules/keys.h"
+#include "rules/rule.h"
 
 #define STATUS_PATH_MAX 128
 #define NAME_MAX 128
@@ -101,12 +102,33 @@ load_idempotency(struct rules_load *l, const struct rules_node *node,
 			    &out->headers, &out->header_count);
 }
 
+/* Never an address that a client names. */
+static int
+load_hook(struct rules_load *l, const struct rules_node *node,
+	  struct rules_later *out)
+{
+	struct rules_node at;
+
+	if (!keys_get(node, KEY_RULE_HOOK, &at))
+		return 0;
+	if (rule_find_target(l, &at, &out->hook) < 0)
+		return -1;
+	if (out->hook->kind != RULES_TARGET_HTTP)
+		return load_fail(l, &at, "\"%s\" is a command: name a target "
+				 "with a \"url\"", out->hook->name);
+	if (out->respond == RULES_RESPOND_SYNC && !out->idempotent)
+		return load_fail(l, &at, "no answer is kept: say \"respond\" "
+				 "or \"idempotency\"");
+	return 0;
+}
+
 static int
 refuse_without_command(struct rules_load *l, const struct rules_node *node,
 		       const struct rules_rule *rule)
 {
 	static const enum key keys[] = { KEY_RULE_RESPOND,
-					 KEY_RULE_IDEMPOTENCY };
+					 KEY_RULE_IDEMPOTENCY,
+					 KEY_RULE_HOOK };
 	struct rules_node at;
 
 	if (rule->target && rule->target->kind == RULES_TARGET_COMMAND)
@@ -146,7 +168,8 @@ later_load(struct rules_load *l, const struct rules_node *node,
 	if (refuse_without_command(l, node, rule) < 0 ||
 	    load_words(l, node, out) < 0 || load_caller(l, node, out) < 0 ||
 	    load_keep(l, node, out) < 0 ||
-	    load_idempotency(l, node, out) < 0)
+	    load_idempotency(l, node, out) < 0 ||
+	    load_hook(l, node, out) < 0)
 		return -1;
 	return refuse_fallback(l, node, rule);
 }

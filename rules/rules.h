@@ -154,6 +154,7 @@ struct rules_later {
 	bool key_required;
 	const char *const *headers;	/* part of the fingerprint */
 	size_t header_count;
+	const struct rules_target *hook;	/* told of the end, or NULL */
 };
 
 /* How a share rises by itself. */

@@ -313,7 +313,7 @@ START_TEST(what_cannot_run_says_why)
 	adapter_host_set(host, configs, 2);
 	assert_text("/0/state", "refused");
 	assert_text("/0/last_error", "there is no adapter of kind "
-		    "\"pigeon\"; there is stdout");
+		    "\"pigeon\"; there is stdout, webhook");
 	assert_text("/1/state", "refused");
 	assert_text("/1/last_error", "one setting at most");
 }
