@@ -14,6 +14,7 @@
 #include "shadow/compare.h"
 #include "shadow/entry.h"
 #include "shadow/exchange.h"
+#include "shadow/lane.h"
 #include "shadow/pending.h"
 #include "shadow/plan.h"
 #include "shadow/settled.h"
@@ -41,6 +42,9 @@ struct shadow {
 	struct bus_subscriber *exchanges;
 	struct outbound *outbound;
 	struct shadow_flight *flights;
+	/* What waits for a candidate that is busy for a moment. */
+	struct shadow_exchange *parked[SHADOW_FLIGHTS_MAX];
+	size_t parked_count;
 	uint64_t tally_saved_ms;
 
 	/* the reply thread's own */
@@ -53,6 +57,7 @@ struct shadow {
 	struct shadow_tally *tally;
 	bool tally_posted;
 	struct shadow_pending *pending;
+	struct shadow_lanes *lanes;
 	size_t posted;			/* entries with the journal */
 	/* What the disk refused, oldest first: a pair before its end. */
 	struct shadow_entry *unsaved, **unsaved_end;
@@ -98,7 +103,7 @@ MUST_CHECK int shadow_recover(struct shadow *s, struct error *err);
 /* ---- shadow/exchanges.c ---- */
 void *shadow_exchanges_main(void *s);
 /* ---- shadow/flights.c: copies over HTTP, on the exchange thread ---- */
-/* Takes x and the reference. */
+/* Takes x and the reference; the candidate's lane has said GO. */
 void shadow_flight_start(struct shadow *s, struct shadow_exchange *x,
 			 struct shadow_plan_ref *plan,
 			 const struct shadow_rule *rule);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/counter.h"
+#include "base/invariant.h"
 #include "base/log.h"
 #include "shadow/candidate.h"
 #include "shadow/engine.h"
@@ -49,6 +50,67 @@ send_command(struct shadow *s, struct shadow_exchange *x,
 	shadow_plan_drop(&plan);
 }
 
+/* Under the lock. */
+static enum shadow_pass
+pending_pass(struct shadow *s, const char *candidate)
+{
+	int64_t oldest_us;
+
+	if (shadow_pending_of(s->pending, candidate, &oldest_us) <
+	    SHADOW_PENDING_OF_ONE)
+		return SHADOW_PASS_GO;
+	return shadow_full_pass((uint64_t)oldest_us / 1000,
+				(uint64_t)clock_wall_us() / 1000);
+}
+
+static enum shadow_pass
+may_pass(struct shadow *s, const struct shadow_rule *rule)
+{
+	enum shadow_pass pass;
+
+	pthread_mutex_lock(&s->lock);
+	if (rule->command)
+		pass = pending_pass(s, rule->target);
+	else
+		pass = shadow_lane_pass(shadow_lane_of(s->lanes, rule->target),
+					clock_mono_ms());
+	pthread_mutex_unlock(&s->lock);
+	return pass;
+}
+
+/* There is room: no more are taken than can be parked. */
+static void
+park(struct shadow *s, struct shadow_exchange *x)
+{
+	INVARIANT(s->parked_count < ARRAY_SIZE(s->parked));
+	s->parked[s->parked_count++] = x;
+}
+
+/* Takes x and the reference. */
+static void
+send(struct shadow *s, struct shadow_exchange *x,
+     struct shadow_plan_ref *plan, const struct shadow_rule *rule)
+{
+	switch (may_pass(s, rule)) {
+	case SHADOW_PASS_GO:
+		if (rule->command)
+			send_command(s, x, plan, rule);
+		else
+			shadow_flight_start(s, x, plan, rule);
+		return;
+	case SHADOW_PASS_WAIT:
+		park(s, x);
+		break;
+	case SHADOW_PASS_BUSY:
+		skip(s, x, COUNTER_SHADOW_SKIPPED_BUSY);
+		break;
+	case SHADOW_PASS_DOWN:
+		skip(s, x, COUNTER_SHADOW_SKIPPED_DOWN);
+		break;
+	}
+	shadow_plan_drop(&plan);
+}
+
 /* Takes x. */
 static void
 dispatch(struct shadow *s, struct shadow_exchange *x)
@@ -65,11 +127,22 @@ dispatch(struct shadow *s, struct shadow_exchange *x)
 		skip(s, x, COUNTER_SHADOW_SKIPPED_UNSAFE);
 	else if (!shadow_exchange_is_complete(x))
 		skip(s, x, COUNTER_SHADOW_SKIPPED_TRUNCATED);
-	else if (rule->command)
-		send_command(s, x, shadow_plan_hold(plan), rule);
 	else
-		shadow_flight_start(s, x, shadow_plan_hold(plan), rule);
+		send(s, x, shadow_plan_hold(plan), rule);
 	shadow_plan_drop(&plan);
+}
+
+/* What was parked, in order; what still has to wait is parked again. */
+static void
+unpark(struct shadow *s)
+{
+	struct shadow_exchange *waiting[ARRAY_SIZE(s->parked)];
+	size_t count = s->parked_count;
+
+	memcpy(waiting, s->parked, count * sizeof(waiting[0]));
+	s->parked_count = 0;
+	for (size_t i = 0; i < count; i++)
+		dispatch(s, waiting[i]);
 }
 
 /* Its verdict or its command was on disk before the ack was. */
@@ -110,6 +183,8 @@ room(struct shadow *s)
 	size_t flights = SHADOW_FLIGHTS_MAX - outbound_active(s->outbound);
 	size_t pairs = 0;
 
+	if (s->parked_count > 0)
+		return 0;
 	pthread_mutex_lock(&s->lock);
 	if (shadow_pending_count(s->pending) < SHADOW_PENDING_MAX)
 		pairs = SHADOW_PENDING_MAX -
@@ -157,8 +232,10 @@ shadow_exchanges_main(void *arg)
 		return NULL;
 	while (!shadow_is_stopping(s)) {
 		size_t active = outbound_run(s->outbound, BUSY_WAIT_MS);
-		size_t max = room(s);
+		size_t max;
 
+		unpark(s);
+		max = room(s);
 		shadow_tick(s);
 		if (max == 0 && active == 0)
 			nap(s);

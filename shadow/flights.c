@@ -2,6 +2,7 @@
 /* Copies over HTTP: many in flight, each compared when its answer comes. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
 #include "shadow/candidate.h"
@@ -14,13 +15,36 @@ struct shadow_flight {
 	struct shadow_exchange *x;
 	struct shadow_plan_ref *plan;
 	const struct shadow_rule *rule;
+	struct shadow_lane *lane;	/* NULL: none */
+	size_t place;
+	enum shadow_landing landing;
 };
 
 static void
-count_flight(struct shadow *s, int by)
+take_place(struct shadow_flight *f)
 {
+	struct shadow *s = f->s;
+	uint64_t now_ms = clock_mono_ms();
+
 	pthread_mutex_lock(&s->lock);
-	s->in_flight += (size_t)by;
+	s->in_flight++;
+	f->lane = shadow_lane_of(s->lanes, f->rule->target);
+	f->landing = SHADOW_CALLED_OFF;
+	if (f->lane)
+		f->place = shadow_lane_enter(f->lane, now_ms);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void
+leave_place(struct shadow_flight *f)
+{
+	struct shadow *s = f->s;
+	uint64_t now_ms = clock_mono_ms();
+
+	pthread_mutex_lock(&s->lock);
+	s->in_flight--;
+	if (f->lane)
+		shadow_lane_leave(f->lane, f->place, f->landing, now_ms);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -35,7 +59,7 @@ flight_end(struct shadow_flight *f)
 		s->flights = f->next;
 	if (f->next)
 		f->next->prev = f->prev;
-	count_flight(s, -1);
+	leave_place(f);
 	shadow_exchange_free(&f->x);
 	shadow_plan_drop(&f->plan);
 	free(f);
@@ -99,6 +123,7 @@ on_answer(void *arg, struct outbound_answer *a)
 {
 	struct shadow_flight *f = arg;
 
+	f->landing = a->status ? SHADOW_LANDED : SHADOW_CRASHED;
 	judge(f, a, a->status ? NULL : a->error.text);
 	flight_end(f);
 }
@@ -143,7 +168,7 @@ shadow_flight_start(struct shadow *s, struct shadow_exchange *x,
 	if (f->next)
 		f->next->prev = f;
 	s->flights = f;
-	count_flight(s, 1);
+	take_place(f);
 	launch(f);
 }
 

@@ -101,6 +101,24 @@ shadow_pending_overdue(struct shadow_pending *p, int64_t at_us)
 	return NULL;
 }
 
+size_t
+shadow_pending_of(const struct shadow_pending *p, const char *candidate,
+		  int64_t *oldest_us)
+{
+	size_t count = 0;
+
+	*oldest_us = INT64_MAX;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct node *n = p->buckets[i]; n; n = n->next) {
+			if (strcmp(n->pair.candidate, candidate) != 0)
+				continue;
+			count++;
+			if (n->pair.sent_us < *oldest_us)
+				*oldest_us = n->pair.sent_us;
+		}
+	return count;
+}
+
 void
 shadow_pending_remove(struct shadow_pending *p, const char *correlation)
 {

@@ -11,6 +11,8 @@
 
 /* As many as may wait at once; more wait in the journal. */
 #define SHADOW_PENDING_MAX 1024
+/* As many of them one candidate may have. */
+#define SHADOW_PENDING_OF_ONE 256
 #define SHADOW_PENDING_SPACE "shadow.pending"
 
 /* What is needed to judge the reply whenever it comes, also by the next
@@ -45,6 +47,10 @@ struct shadow_pair *shadow_pending_find(struct shadow_pending *p,
  * that nobody has claimed, or NULL. */
 struct shadow_pair *shadow_pending_overdue(struct shadow_pending *p,
 					   int64_t at_us);
+/* shadow_pending_of: how many wait for that candidate, and since when the
+ * oldest of them (wall time). */
+size_t shadow_pending_of(const struct shadow_pending *p,
+			 const char *candidate, int64_t *oldest_us);
 void shadow_pending_remove(struct shadow_pending *p, const char *correlation);
 
 /* The durable form: the value of a state row whose key is `correlation`. */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/counter.h"
 #include "base/invariant.h"
 #include "shadow/engine.h"
@@ -56,7 +57,8 @@ open_parts(struct shadow *s, struct error *err)
 {
 	s->tally = shadow_tally_new();
 	s->pending = shadow_pending_new();
-	if (!s->tally || !s->pending)
+	s->lanes = shadow_lanes_new();
+	if (!s->tally || !s->pending || !s->lanes)
 		return error_set(err, "no memory");
 	s->outbound = outbound_open(SHADOW_FLIGHTS_MAX, err);
 	s->reader = journal_reader_open(journal_path(s->journal), err);
@@ -144,6 +146,8 @@ free_all(struct shadow *s)
 		s->unsaved = e->next;
 		shadow_entry_free(&e);
 	}
+	while (s->parked_count > 0)
+		shadow_exchange_free(&s->parked[--s->parked_count]);
 	if (s->exchanges)
 		bus_unsubscribe(&s->exchanges);
 	if (s->replies)
@@ -152,6 +156,7 @@ free_all(struct shadow *s)
 	shadow_plan_drop(&s->plan);
 	shadow_tally_free(&s->tally);
 	shadow_pending_free(&s->pending);
+	shadow_lanes_free(&s->lanes);
 	shadow_settled_fini(&s->settled);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
@@ -213,6 +218,8 @@ shadow_status(struct shadow *s, struct json *out)
 	json_u64(out, s->unmatched_replies);
 	json_key(out, "unsaved");
 	json_u64(out, s->unsaved_count);
+	json_key(out, "candidates");
+	shadow_lanes_status(s->lanes, clock_mono_ms(), out);
 	pthread_mutex_unlock(&s->lock);
 	json_key(out, "skipped");
 	json_object_begin(out);
@@ -220,6 +227,8 @@ shadow_status(struct shadow *s, struct json *out)
 	write_count(out, "truncated", COUNTER_SHADOW_SKIPPED_TRUNCATED);
 	write_count(out, "no_answer", COUNTER_SHADOW_SKIPPED_NO_ANSWER);
 	write_count(out, "no_rule", COUNTER_SHADOW_SKIPPED_NO_RULE);
+	write_count(out, "busy", COUNTER_SHADOW_SKIPPED_BUSY);
+	write_count(out, "down", COUNTER_SHADOW_SKIPPED_DOWN);
 	json_object_end(out);
 	json_object_end(out);
 }

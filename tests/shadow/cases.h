@@ -8,6 +8,7 @@
 TCase *case_wilson(void);
 TCase *case_fold(void);
 TCase *case_latency(void);
+TCase *case_lane(void);
 TCase *case_endpoint(void);
 TCase *case_trace(void);
 TCase *case_side(void);

@@ -27,6 +27,7 @@ main(int argc, char **argv)
 	suite_add_tcase(s, case_wilson());
 	suite_add_tcase(s, case_fold());
 	suite_add_tcase(s, case_latency());
+	suite_add_tcase(s, case_lane());
 	suite_add_tcase(s, case_endpoint());
 	suite_add_tcase(s, case_trace());
 	suite_add_tcase(s, case_side());

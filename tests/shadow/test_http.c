@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/counter.h"
+#include "shadow/lane.h"
 #include "tests/outbound/tiny_server.h"
 #include "tests/shadow/cases.h"
 #include "tests/shadow/stage.h"
@@ -167,12 +168,52 @@ START_TEST(a_hung_candidate_stays_bounded)
 	for (int i = 0; i < 150; i++)
 		stage_publish(&stage, &(struct stage_exchange){
 			.target = "/hang" });
-	while (stage_count(&stage, SHADOW_VERDICT_TYPE) < 150)
-		ck_assert_int_le(stage_number(&stage, "/in_flight"), 64);
-	stage_await_number(&stage, "/rules/0/failures", 150);
+	while (stage_number(&stage, "/rules/0/failures") +
+		       stage_number(&stage, "/skipped/down") < 150)
+		ck_assert_int_le(stage_number(&stage, "/in_flight"),
+				 SHADOW_LANE_FLIGHTS);
+	/* Given up after the first ones. */
+	ck_assert_int_le(stage_number(&stage, "/rules/0/failures"),
+			 2 * SHADOW_LANE_FLIGHTS);
+	ck_assert_int_ge(stage_number(&stage,
+		"/candidates/0/failures_in_a_row"), SHADOW_LANE_FAILURES);
 	/* The server learns a moment later that a client has left. */
-	ck_assert_uint_le(atomic_load(&most), 2 * 64);
+	ck_assert_uint_le(atomic_load(&most), 2 * SHADOW_LANE_FLIGHTS);
 	ck_assert_uint_gt(atomic_load(&most), 1);
+}
+END_TEST
+
+/* Nobody answers for ten seconds, and another rule's candidate is asked all
+ * the same. */
+START_TEST(one_that_hangs_holds_up_no_other)
+{
+	struct shadow_rule rules[3] = { rule_named("hung"), rule_named("well"),
+					rule_named("silent") };
+	struct shadow_verdict v;
+
+	rules[0].target = "hung";
+	rules[0].timeout_ms = 10000;
+	rules[2].target = "silent";
+	rules[2].command = "shop.silent.v1";
+	rules[2].url = NULL;
+	rules[2].timeout_ms = 60000;
+	stage_shadow(&stage, rules, 3);
+	for (int i = 0; i < 300; i++) {
+		stage_publish(&stage, &(struct stage_exchange){
+			.rule = "hung", .target = "/hang" });
+		stage_publish(&stage, &(struct stage_exchange){
+			.rule = "silent" });
+	}
+	for (int i = 0; i < 20; i++)
+		ck_assert(stage_verdict(&stage, stage_publish(&stage,
+			&(struct stage_exchange){
+				.rule = "well",
+				.body = "{\\\"price\\\":1}" }), 5000, &v));
+	ck_assert_int_eq(v.outcome, SHADOW_MATCH);
+	ck_assert_int_gt(stage_number(&stage, "/skipped/busy"), 200);
+	ck_assert_int_eq(stage_number(&stage, "/skipped/busy") +
+			 stage_number(&stage, "/in_flight") +
+			 stage_number(&stage, "/waiting_for_replies"), 600);
 }
 END_TEST
 
@@ -308,6 +349,7 @@ case_http(void)
 	tcase_add_test(t, differences_are_pointed_at);
 	tcase_add_test(t, a_refusing_candidate_fails_once);
 	tcase_add_test(t, a_hung_candidate_stays_bounded);
+	tcase_add_test(t, one_that_hangs_holds_up_no_other);
 	tcase_add_test(t, a_huge_answer_fails);
 	tcase_add_loop_test(t, skips_what_cannot_be_compared, 0,
 			    ARRAY_SIZE(skips));
