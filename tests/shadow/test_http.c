@@ -183,7 +183,7 @@ START_TEST(a_hung_candidate_stays_bounded)
 }
 END_TEST
 
-/* Nobody answers for ten seconds, and another rule's candidate is asked all
+/* Nobody answers for a minute, and another rule's candidate is asked all
  * the same. */
 START_TEST(one_that_hangs_holds_up_no_other)
 {
@@ -192,7 +192,7 @@ START_TEST(one_that_hangs_holds_up_no_other)
 	struct shadow_verdict v;
 
 	rules[0].target = "hung";
-	rules[0].timeout_ms = 10000;
+	rules[0].timeout_ms = 60000;
 	rules[2].target = "silent";
 	rules[2].command = "shop.silent.v1";
 	rules[2].url = NULL;
@@ -208,7 +208,7 @@ START_TEST(one_that_hangs_holds_up_no_other)
 		ck_assert(stage_verdict(&stage, stage_publish(&stage,
 			&(struct stage_exchange){
 				.rule = "well",
-				.body = "{\\\"price\\\":1}" }), 5000, &v));
+				.body = "{\\\"price\\\":1}" }), PATIENCE_MS, &v));
 	ck_assert_int_eq(v.outcome, SHADOW_MATCH);
 	ck_assert_int_gt(stage_number(&stage, "/skipped/busy"), 200);
 	ck_assert_int_eq(stage_number(&stage, "/skipped/busy") +
