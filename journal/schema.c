@@ -268,6 +268,11 @@ static const char *const migrations[] = {
 	" CASE died WHEN 0 THEN NULL ELSE"
 	" strftime('%Y-%m-%dT%H:%M:%SZ', died / 1000000, 'unixepoch') END"
 	" FROM operation;",
+
+	/* All that belongs to one exchange. New ids are the greatest, so that
+	 * the index grows at its end. */
+	"CREATE INDEX event_correlation ON event(correlation)"
+	" WHERE correlation IS NOT NULL;",
 };
 
 static const struct {
