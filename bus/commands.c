@@ -342,6 +342,21 @@ commands_hand_out(struct commands *c, const struct journal_row *row)
 	return may;
 }
 
+bool
+commands_cause(struct commands *c, const struct id *id, struct id *cause)
+{
+	struct command *m;
+	bool known;
+
+	pthread_mutex_lock(&c->lock);
+	m = *place(c, id);
+	known = m && m->given != m->shadow;
+	if (known)
+		*cause = m->given ? m->event : m->shadow_event;
+	pthread_mutex_unlock(&c->lock);
+	return known;
+}
+
 size_t
 commands_waiting(struct commands *c)
 {

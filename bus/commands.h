@@ -25,6 +25,10 @@ bool commands_cancel(struct commands *c, const struct id *id);
 void commands_release(struct commands *c, const struct id *id);
 /* commands_hand_out: may this event go to a consumer? Notes that it did. */
 bool commands_hand_out(struct commands *c, const struct journal_row *row);
+/* commands_cause: the id of the event that a reply without one answers; false
+ * when none or several of that exchange were given out. */
+bool commands_cause(struct commands *c, const struct id *id,
+		    struct id *cause);
 /* commands_claim ends the wait. DELIVER: once, with where the reply goes.
  * SHADOW: a candidate's command, for which nobody ever waited. LATE: nobody
  * waits any more. DUPLICATE: it has had its reply. FOREIGN: there is no such

@@ -166,6 +166,14 @@ size_t groups_settle_range(struct groups *g, const struct groups_who *who,
 			   const struct groups_answer *a,
 			   enum groups_effect *effect);
 
+/* groups_lease: does the consumer hold the event, and since when? */
+struct groups_lease {
+	unsigned attempt;
+	int64_t given_us;	/* wall time */
+};
+bool groups_lease(struct groups *g, const struct groups_who *who,
+		  int64_t sequence, struct groups_lease *lease);
+
 /* groups_session_gone: leases of consumers of that connection run out after
  * a second, unless they are seen on another one before. groups_leave hands
  * back at once what a consumer holds; it does not count as an attempt. */

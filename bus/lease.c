@@ -316,6 +316,26 @@ groups_settle_range(struct groups *g, const struct groups_who *who,
 	return n;
 }
 
+bool
+groups_lease(struct groups *g, const struct groups_who *who, int64_t sequence,
+	     struct groups_lease *lease)
+{
+	const struct entry *e = NULL;
+	struct group *p;
+
+	pthread_mutex_lock(&g->lock);
+	p = group_find(g, who->group);
+	if (p)
+		e = entry_find(p, sequence);
+	if (e && e->state == ENTRY_LEASED &&
+	    !strcmp(e->owner->name, who->consumer))
+		*lease = (struct groups_lease){ e->attempts, e->last_us };
+	else
+		e = NULL;
+	pthread_mutex_unlock(&g->lock);
+	return e;
+}
+
 /* ---- time ---- */
 
 static bool

@@ -351,7 +351,29 @@ static const struct append_hooks reply_hooks = { claim_waiter, keep_answer,
 struct answer_to {
 	struct id correlation, cause, id;
 	bool has_cause, has_id;
+	struct reply_by by;
 };
+
+/* Who says that it holds the command is named in the reply's event. */
+static int
+read_by(struct call *c, const struct cJSON *in, struct answer_to *to,
+	struct error *err)
+{
+	const struct groups_who who = { c->group, c->consumer, c->session };
+	int64_t sequence = payload_int(payload_member(in, "sequence"), 0);
+
+	if (read_text(in, "group", "", c->group, sizeof(c->group), err) < 0 ||
+	    read_text(in, "consumer", "", c->consumer, sizeof(c->consumer),
+		      err) < 0)
+		return -1;
+	if (*c->group && sequence > 0 &&
+	    groups_lease(c->server->bus->groups, &who, sequence,
+			 &to->by.lease)) {
+		to->by.group = c->group;
+		to->by.consumer = c->consumer;
+	}
+	return 0;
+}
 
 static int
 read_answer_to(const struct cJSON *in, struct answer_to *to,
@@ -403,18 +425,20 @@ reply(struct call *c, const struct answer_to *to, struct bus_reply *r)
 					       correlation)),
 	};
 	enum call_result result = CALL_LATER;
+	struct id cause = to->cause;
 
 	buf_adds(&extensions,
 		 "\"dataschema\":\"" ENCODE_SCHEMA "reply:v1\"");
-	if (to->has_cause) {
+	if (to->has_cause || commands_cause(c->server->bus->commands,
+					    &to->correlation, &cause)) {
 		buf_addc(&extensions, ',');
-		published_write_causation(&extensions, &to->cause);
+		published_write_causation(&extensions, &cause);
 	}
 	if (begin(c, &a, &result) != RECENT_NEW) {
 		bus_reply_free(&r);
 		return result;
 	}
-	if (reply_write_data(c->server->bus, r, &data) < 0 ||
+	if (reply_write_data(c->server->bus, r, &to->by, &data) < 0 ||
 	    extensions.failed)
 		return no_memory(c, &a);
 	e.data = buf_span(&data);
@@ -429,7 +453,8 @@ op_reply(struct call *c, const struct cJSON *in)
 	struct error err = { 0 };
 	struct bus_reply *r;
 
-	if (read_answer_to(in, &to, &err) < 0)
+	if (read_answer_to(in, &to, &err) < 0 ||
+	    read_by(c, in, &to, &err) < 0)
 		return call_error(c, "bad_request", "%s", err.text);
 	r = reply_parse(in, &err);
 	if (!r)

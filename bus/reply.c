@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/invariant.h"
 #include "bus/server.h"
 #include "payload/payload.h"
@@ -310,8 +311,29 @@ body_of(const struct bus_reply *r)
 	return b;
 }
 
+static void
+write_by(struct json *j, const struct reply_by *by)
+{
+	char given[CLOCK_RFC3339_SIZE];
+
+	if (!by->group)
+		return;
+	json_key(j, "by");
+	json_object_begin(j);
+	json_key(j, "group");
+	json_str(j, by->group);
+	json_key(j, "consumer");
+	json_str(j, by->consumer);
+	json_key(j, "attempt");
+	json_u64(j, by->lease.attempt);
+	json_key(j, "given");
+	json_str(j, clock_rfc3339(by->lease.given_us, given));
+	json_object_end(j);
+}
+
 int
-reply_write_data(struct bus *b, const struct bus_reply *r, struct buf *out)
+reply_write_data(struct bus *b, const struct bus_reply *r,
+		 const struct reply_by *by, struct buf *out)
 {
 	CLEANUP(buf_fini) struct buf work = { 0 };
 	struct message_fields fields = { r->fields, r->field_count };
@@ -324,6 +346,7 @@ reply_write_data(struct bus *b, const struct bus_reply *r, struct buf *out)
 	json_object_begin(&j);
 	json_key(&j, "status");
 	json_i64(&j, r->status);
+	write_by(&j, by);
 	json_key(&j, "headers");
 	pthread_mutex_lock(&b->redact_lock);
 	how.redact = &b->redact;

@@ -253,8 +253,12 @@ MUST_CHECK struct bus_reply *reply_parse(const struct cJSON *in,
 /* reply_write_data writes the event's data behind so much room for members
  * that only the writer's thread knows. -1 without memory. */
 #define REPLY_ROOM 48
+struct reply_by {
+	const char *group, *consumer;	/* NULL: it did not say */
+	struct groups_lease lease;
+};
 MUST_CHECK int reply_write_data(struct bus *b, const struct bus_reply *r,
-				struct buf *out);
+				const struct reply_by *by, struct buf *out);
 /* reply_bytes: what of it would be kept. */
 size_t reply_bytes(const struct bus_reply *r);
 

@@ -229,6 +229,9 @@ matapalo_reply(struct matapalo_consumer *c, const struct matapalo_event *e,
 	link_text(&j, "correlationid",
 		  matapalo_event_attribute(e, "correlationid"));
 	link_text(&j, "causationid", matapalo_event_attribute(e, "id"));
+	consumer_who(c, &j);
+	json_key(&j, "sequence");
+	json_i64(&j, matapalo_event_sequence(e));
 	code = add_reply(&j, reply, err);
 	if (!code)
 		code = link_call(&c->link, &j, 0, &answer, err);

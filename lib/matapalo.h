@@ -187,7 +187,10 @@ struct matapalo_message {
 	const char *data_base64;	/* bytes, instead of data */
 	/* Ends with a name of NULL; or NULL. */
 	const struct matapalo_attribute *attributes;
-	const void *reserved[2];	/* NULL */
+	/* The event that this one answers or follows from, or NULL: it gives
+	 * correlationid, causationid and trace where they are NULL above. */
+	const struct matapalo_event *cause;
+	const void *reserved[1];	/* NULL */
 };
 
 MATAPALO_API enum matapalo_code

@@ -102,6 +102,43 @@ write_attribute(struct json *j, const struct matapalo_attribute *a)
 	}
 }
 
+static const char *
+first_of(const char *given, const char *other)
+{
+	return given ? given : other;
+}
+
+static bool
+has_attribute(const struct matapalo_message *m, const char *name)
+{
+	const struct matapalo_attribute *a = m->attributes;
+
+	for (; a && a->name; a++)
+		if (a->value && strcmp(a->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Everything that follows from one request has its correlation id. */
+static void
+write_cause(const struct matapalo_message *m, struct json *j)
+{
+	const struct matapalo_event *e = m->cause;
+	const char *id = e ? matapalo_event_attribute(e, "id") : NULL;
+	const char *correlation =
+		e ? matapalo_event_attribute(e, "correlationid") : NULL;
+
+	link_text(j, "correlationid",
+		  first_of(m->correlationid, first_of(correlation, id)));
+	link_text(j, "causationid", first_of(m->causationid, id));
+	if (!e || has_attribute(m, "traceparent"))
+		return;
+	link_text(j, "traceparent",
+		  matapalo_event_attribute(e, "traceparent"));
+	link_text(j, "tracestate",
+		  matapalo_event_attribute(e, "tracestate"));
+}
+
 /* The id is made here, so that a request that nng sends twice is one event. */
 void
 message_write(const struct matapalo_message *m, struct json *j)
@@ -115,8 +152,7 @@ message_write(const struct matapalo_message *m, struct json *j)
 	link_text(j, "id", m->id ? m->id : id);
 	link_text(j, "subject", m->subject);
 	link_text(j, "partitionkey", m->partitionkey);
-	link_text(j, "correlationid", m->correlationid);
-	link_text(j, "causationid", m->causationid);
+	write_cause(m, j);
 	for (; a && a->name; a++)
 		write_attribute(j, a);
 	link_text(j, "data_base64", m->data_base64);
