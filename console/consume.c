@@ -154,6 +154,7 @@ consume_fini(struct consume *c)
 	consume_lanes_fini(c);
 	consume_queue_fini(c);
 	matapalo_consumer_close(&c->consumer);
+	matapalo_publisher_close(&c->publisher);
 	wire_close(&c->wire);
 	handler_stop_close(&c->stop);
 }
@@ -167,9 +168,10 @@ command_consume(const struct command_call *call)
 	consume_queue_init(&c);
 	if (read_options(&c, call, &err))
 		return command_fail(COMMAND_USAGE, NULL, &err);
-	if (wire_find_url(&c.wire, call, &err) ||
-	    handler_stop_open(&c.stop, &err) || connect_consumer(&c, &err) ||
-	    consume_loop(&c, &err)) {
+	if (wire_find_url(&c.wire, call, &err) == 0)
+		consume_export(&c);
+	if (err.set || handler_stop_open(&c.stop, &err) ||
+	    connect_consumer(&c, &err) || consume_loop(&c, &err)) {
 		error_context(&err, "consume");
 		return command_fail(COMMAND_FAILED, NULL, &err);
 	}

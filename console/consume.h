@@ -16,6 +16,7 @@
 #define CONSUME_REASON_SIZE ERROR_TEXT_MAX
 #define CONSUME_LANES_MAX 256
 
+struct cJSON;
 struct consume_batch;
 
 /* An event that is ours and not settled. */
@@ -39,6 +40,7 @@ struct consume_lane {
 struct consume {
 	struct wire wire;		/* where the bus is; not connected */
 	struct matapalo_consumer *consumer;
+	struct matapalo_publisher *publisher;	/* NULL: not needed yet */
 	struct handler_stop stop;
 	const char *command;
 	const char *group, *type, *subject;
@@ -117,6 +119,17 @@ void consume_event_reply(struct consume *c, const struct matapalo_event *e,
 			 const char *reply);
 bool consume_event_may_reply(const struct consume *c,
 			     const struct matapalo_event *e);
+
+/* ---- consume_publish.c: what a handler wants published ---- */
+
+/* consume_publish appends the events of the list, which follow from e; they
+ * are on disk when it returns 0. -1 with err. */
+MUST_CHECK int consume_publish(struct consume *c,
+			       const struct matapalo_event *e,
+			       const struct cJSON *list, struct error *err);
+/* consume_export: handlers find the bus by their environment. Before any
+ * other thread. */
+void consume_export(const struct consume *c);
 
 /* ---- consume_line.c: the lines of --exec-persistent ---- */
 

@@ -151,6 +151,7 @@ consume_line_settle(struct consume *c, const struct matapalo_event *e,
 		    struct span line, struct error *err)
 {
 	struct cJSON *v CLEANUP(payload_free) = NULL;
+	struct error why = { 0 };
 
 	v = payload_parse(line, NULL);
 	if (!v || !payload_is_object(v))
@@ -160,5 +161,10 @@ consume_line_settle(struct consume *c, const struct matapalo_event *e,
 	if (!is_about(v, e))
 		return error_set(err, "the handler's verdict has not the id "
 				 "of the event it was given");
+	if (payload_member(v, "publish") &&
+	    consume_publish(c, e, payload_member(v, "publish"), &why) < 0) {
+		consume_event_nak(c, e, MATAPALO_DELAY_GROUP, why.text);
+		return 0;
+	}
 	return settle(c, e, v, err);
 }

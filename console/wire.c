@@ -36,7 +36,7 @@ wire_find_url(struct wire *w, const struct command_call *call,
 				      "MATAPALO_BUS_CERTIFICATE");
 	w->files.key = option(call, OPTION_BUS_KEY, "MATAPALO_BUS_KEY");
 	w->files.name = option(call, OPTION_BUS_NAME, "MATAPALO_BUS_NAME");
-	w->url = call->values[OPTION_BUS];
+	w->url = option(call, OPTION_BUS, "MATAPALO_BUS_URL");
 	if (w->url)
 		return 0;
 	if (runfile_read(&w->run, command_data(call), err))
