@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bounds what the kernel keeps of the file in memory. The newest part of one
- * that grows, which consumers read, stays; the rest would push out what others need, and
- * memory that is used again costs less than memory that was never touched
- * (docs/decisions/0014-recording.md). */
+ * that grows, which consumers read, stays; the rest would push out what others
+ * need, and memory that is used again costs less than memory that was never
+ * touched (docs/decisions/0014-recording.md). */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>

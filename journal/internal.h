@@ -214,7 +214,7 @@ struct journal {
 	uint64_t commit_us;
 	size_t company;
 	int64_t cache_bytes;
-	int64_t rewritten_bytes;	/* not at the end, since the last drop */
+	int64_t rewritten_bytes;	/* not at the end; since a drop */
 	int64_t wal_seen, file_seen;	/* when that was counted last */
 	int64_t time_offset_us;	/* to the machine's counter */
 	int64_t dropped_bytes;	/* from the file's start */
