@@ -21,6 +21,7 @@ TCase *case_copy(void);
 TCase *case_http(void);
 TCase *case_report(void);
 TCase *case_replies(void);
+TCase *case_joining(void);
 TCase *case_crash(void);
 TCase *case_crash_child(const char *journal, const char *url);
 

@@ -40,6 +40,7 @@ main(int argc, char **argv)
 	suite_add_tcase(s, case_http());
 	suite_add_tcase(s, case_report());
 	suite_add_tcase(s, case_replies());
+	suite_add_tcase(s, case_joining());
 	suite_add_tcase(s, case_crash());
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
