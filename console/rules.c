@@ -7,8 +7,10 @@
 #include "adapters/adapter.h"
 #include "base/message.h"
 #include "console/command.h"
+#include "console/places.h"
 #include "console/runfile.h"
 #include "console/settings.h"
+#include "router/place.h"
 #include "router/router.h"
 #include "rules/rules.h"
 
@@ -303,16 +305,37 @@ command_load_rules(const struct command_call *call, const char *name)
 	return rules;
 }
 
+/* Where the rule is now, if that is not where its file has it. */
+static void
+explain_move(const struct rules *rules, const struct message_request *req,
+	     struct buf *out)
+{
+	const struct rules_rule *rule = rules_match(rules, req);
+	struct rules_place now = rules_place(rule);
+	struct rules_place file = { rule->stage, rule->share_ppm };
+	char text[PLACE_TEXT_SIZE];
+
+	if (place_compare(now, file) == 0)
+		return;
+	buf_printf(out, "moved       from %s, which the file says: `matapalo "
+		   "status' knows by whom\n", place_text(file, text));
+}
+
 static int
 explain(const struct command_call *call, const struct message_request *req)
 {
 	struct rules *rules CLEANUP(rules_unref) =
 		command_load_rules(call, "explain");
 	struct buf out CLEANUP(buf_fini) = { 0 };
+	struct error err = { 0 };
 
 	if (!rules)
 		return COMMAND_USAGE;
+	if (!call->values[OPTION_RULES] && places_apply(call, rules, &err))
+		buf_printf(&out, "note        by the file alone: %s\n",
+			   err.text);
 	router_explain(rules, req, &out);
+	explain_move(rules, req, &out);
 	return command_print(&out);
 }
 

@@ -4,6 +4,7 @@ force at once on all workers, on disk, over restarts and new files."""
 import json
 import os
 import signal
+import threading
 
 import lib
 from lib import Client
@@ -84,6 +85,9 @@ def shares(case, matapalo):
     case.equal((rule["stage"], rule["moved_by"], rule["reason"],
                 rule["file"]["stage"], rule["target_share"]),
                ("migrated", "operator", "evidence", "canary", 1), "status")
+    said = run(case, matapalo, "explain", "GET", "/item/1")
+    case.check("answered by new" in said and "moved       from canary 10%" in
+               said, "explain: " + said)
     case.check("migrated, by operator" in run(case, matapalo, "status"),
                "terminal")
 
@@ -96,16 +100,52 @@ def access(case, matapalo):
     case.equal(rule_of(matapalo)["stage"], "migrated", "nothing moved")
 
 
+class Watch:
+    """Asks all the time, and notes who answered a request that was begun
+    after the switch's call had returned."""
+
+    def __init__(self, port, number):
+        self.port, self.number = port, number
+        self.promised, self.asked, self.wrong = None, 0, []
+        self.stopping = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        with Client(self.port) as client:
+            while not self.stopping:
+                promised = self.promised
+                who = ask(client, self.number + self.asked % CALLERS)
+                self.asked += 1
+                # A promise that was taken back meanwhile is none.
+                if promised and promised != who and \
+                        promised == self.promised:
+                    self.wrong.append((promised, who))
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join(20)
+
+
 def kill(case, matapalo):
-    """In force when the call returns: no request after it is the target's."""
-    with Client(matapalo.port) as a, Client(matapalo.port) as b:
-        for turn in range(20):
-            for body, who in (({"rule": "item"}, "legacy"),
-                              ({"rule": "item", "release": True}, "new")):
-                code, answer = order(matapalo, "/kill-switch", body)
-                case.equal(code, 200, str(answer))
-                for client in (a, b):
-                    case.equal(ask(client, turn), who, "after the call")
+    """In force when the call returns: no request after it is the target's,
+    on no worker and on no connection."""
+    watches = [Watch(matapalo.port, 100 * n) for n in range(4)]
+    for turn in range(20):
+        for body, who in (({"rule": "item"}, "legacy"),
+                          ({"rule": "item", "release": True}, "new")):
+            for w in watches:
+                w.promised = None
+            code, answer = order(matapalo, "/kill-switch", body)
+            case.equal(code, 200, str(answer))
+            goals = [w.asked + 3 for w in watches]
+            for w in watches:
+                w.promised = who
+            lib.wait_for(lambda: all(w.asked >= goal for w, goal in
+                                     zip(watches, goals)), "requests")
+    for w in watches:
+        w.stop()
+        case.equal(w.wrong, [], "after the call, of %d" % w.asked)
     run(case, matapalo, "kill-switch", status=2)
     run(case, matapalo, "kill-switch", "--all", "--reason", "three o'clock")
     case.equal(at_target(matapalo), set(), "everything is on the legacy")

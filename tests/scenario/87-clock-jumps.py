@@ -6,6 +6,7 @@ import collections
 import json
 import os
 import random
+import time
 
 import lib
 import strike
@@ -56,11 +57,27 @@ def order(case, matapalo, acked):
     return len(ids)
 
 
+def ramp(case, matapalo, passed):
+    """A jump neither promotes nor lets time pass in a step."""
+    rule = lib.wait_for(lambda: matapalo.rule("default")["ramp"]["pairs"] and
+                        matapalo.rule("default"), "a compared pair")
+    case.equal((rule["stage"], rule["target_share"]), ("shadow", 0), "ramp")
+    case.check(rule["ramp"]["waits_for"].startswith("time: "), str(rule))
+    case.check(rule["ramp"]["in_step_s"] <= passed + 10, str(rule["ramp"]))
+
+
 def scenario(case):
     if lib.is_sanitized():
         lib.skip("a sanitizer wants to be loaded first")
     clock, origin = strike.Strike(case), case.origin("legacy")
-    matapalo = case.matapalo(legacy=origin.url, env=clock.environment)
+    since = time.monotonic()
+    matapalo = case.matapalo(rules=case.rules({
+        "version": 1, "targets": {"legacy": {"url": origin.url},
+                                  "new": {"url": origin.url}},
+        "default": {"stage": "shadow", "target": "new", "sample": "1%",
+                    "ramp": {"steps": ["50%"], "every": "30m",
+                             "require": {"samples": 1}}}}),
+        env=clock.environment)
     log, given = case.path("acks"), case.path("given")
     # One connection: its calls have one order.
     hammer = case.hammer(matapalo.port, log, seconds=60, connections=1,
@@ -75,6 +92,7 @@ def scenario(case):
     case.equal((totals["refused"], totals["broken"], totals["crossed"]),
                (0, 0, 0), "refused, broken, crossed")
     lib.wait_for(lambda: len(lines(given)) > 10, "deliveries", 30)
+    ramp(case, matapalo, time.monotonic() - since)
     metrics = matapalo.metrics()
     for name in ("bus_leases_expired_total", "bus_redelivered_total",
                  "bus_dead_letters_total"):
