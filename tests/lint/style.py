@@ -71,6 +71,23 @@ def check_calls(path, code):
                          % (name, FORBIDDEN[name]))
 
 
+# A rule may have been moved since its file was read, by the kill-switch too:
+# what decides asks rules_place(), or the decision's `place`.
+FILES_PLACE = ("router/place.c", "proxy/promotion.c",
+               "proxy/promotion_order.c", "proxy/promotion_status.c",
+               "proxy/reload.c", "console/places.c", "console/rules.c")
+
+
+def check_places(path, code):
+    if tree.folder(path) not in ("router", "proxy", "console") or \
+            path in FILES_PLACE:
+        return
+    for number, line in enumerate(code.split("\n"), 1):
+        if re.search(r"\b(?:rule|u)->(?:stage|share_ppm)\b", line):
+            tree.problem(path, number, "where the file has the rule: use its "
+                         "place, which may be another")
+
+
 def functions(lines):
     """Yields (name, first line, number of lines) of each function body."""
     start = None
@@ -128,6 +145,7 @@ def check_source(path):
                      % (path, len(lines) - 1, HEADER_MOST))
     code = tree.without_comments(text)
     check_calls(path, code)
+    check_places(path, code)
     return check_functions(path, code.split("\n"))
 
 
