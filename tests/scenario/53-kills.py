@@ -167,10 +167,20 @@ class Shop:
         self.start()
 
     def kill_at(self, point):
-        self.strike.arm(point, strike.KILL, self.rng.randint(1, 40))
+        """Every second time nobody serves, and nearly all that is written
+        is a command, its taking back, and the end that the legacy gave; who
+        serves then must be given none of what was taken back."""
+        alone = self.rng.random() < 0.5
+        if alone:
+            self.servant.kill_group()
+            self.more()
+        self.strike.arm(point, strike.KILL,
+                        self.rng.randint(1, 12 if alone else 40))
         self.matapalo.wait(30)
         self.case.equal(self.strike.disarm(), 1, "killed at " + point)
         self.start()
+        if alone:
+            self.serve()
 
     def kill_servant(self):
         self.servant.kill_group()
