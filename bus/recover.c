@@ -26,6 +26,26 @@ struct recovery {
 	bool failed;
 };
 
+/* The journal's thread looks at it, too. */
+static void
+fail(struct recovery *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->failed = true;
+	pthread_mutex_unlock(&r->lock);
+}
+
+static bool
+has_failed(struct recovery *r)
+{
+	bool failed;
+
+	pthread_mutex_lock(&r->lock);
+	failed = r->failed;
+	pthread_mutex_unlock(&r->lock);
+	return failed;
+}
+
 static void
 on_open_exchange(void *arg, struct span correlation, int64_t sequence)
 {
@@ -36,7 +56,7 @@ on_open_exchange(void *arg, struct span correlation, int64_t sequence)
 						      : ID_TEXT_SIZE - 1;
 
 	if (!at) {
-		r->failed = true;
+		fail(r);
 		return;
 	}
 	r->orphans = at;
@@ -148,7 +168,7 @@ close_exchange(struct recovery *r, const struct orphan *o)
 	if (journal_read_one(r->reader, o->sequence, on_request, r) != 1)
 		make_terminal(r, NULL);
 	if (!r->publication) {
-		r->failed = true;
+		fail(r);
 		return;
 	}
 	r->publication->done = on_ended;
@@ -170,11 +190,11 @@ static int
 close_all(struct recovery *r, struct error *err)
 {
 	if (journal_read_open_exchanges(r->reader, on_open_exchange, r) < 0)
-		r->failed = true;
-	for (size_t i = 0; i < r->count && !r->failed; i++)
+		fail(r);
+	for (size_t i = 0; i < r->count && !has_failed(r); i++)
 		close_exchange(r, &r->orphans[i]);
 	wait_for_all(r);
-	if (r->failed)
+	if (has_failed(r))
 		return error_set(err, "%s: exchanges that a crash left open "
 				 "cannot be closed; check the space and the "
 				 "health of the disk",

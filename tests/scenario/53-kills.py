@@ -190,6 +190,7 @@ class Shop:
 
     def kill(self, number):
         self.more()
+        self.supervise()
         kind = number % 4
         if kind == 0:
             self.kill_servant()
@@ -217,7 +218,14 @@ class Shop:
         self.case.equal(self.servant.wait(), 0, "the servant")
         return results
 
+    def supervise(self):
+        """As a service manager would: nng may have locked itself out."""
+        if not self.servant.alive():
+            print("the servant ended by itself:", self.servant.wait())
+            self.serve()
+
     def through(self):
+        self.supervise()
         for g in self.matapalo.status()["bus"]["groups"]:
             if g["name"] == "servants":
                 return not (g["lag_events"] or g["in_flight"] or

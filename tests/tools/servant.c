@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/id.h"
 #include "bus/client.h"
 #include "payload/payload.h"
@@ -25,6 +26,10 @@
 #define CALL_MS 3000
 #define WAIT_MS 500
 #define DIAL_MS 1000
+/* nng can lock itself out (docs/decisions/0024): whoever supervises starts
+ * another one. */
+#define HUNG_MS 9000
+#define HUNG_STATUS 4
 #define THREADS_MAX 32
 
 struct servant {
@@ -42,6 +47,8 @@ struct hand {
 	unsigned number;
 	struct bus_client *client;
 	struct buf acks;
+	atomic_ulong busy_since_ms;	/* with the bus; 0: it is not */
+	atomic_bool over;
 };
 
 static atomic_bool stop_asked;
@@ -61,6 +68,18 @@ pause_ms(unsigned ms)
 	nanosleep(&ts, NULL);
 }
 
+static void
+begin(struct hand *h)
+{
+	atomic_store(&h->busy_since_ms, clock_mono_ms());
+}
+
+static void
+end(struct hand *h)
+{
+	atomic_store(&h->busy_since_ms, 0);
+}
+
 /* The answer, parsed; NULL when there was none, or a refusal. */
 static struct cJSON *
 call(struct hand *h, const struct buf *request)
@@ -69,9 +88,11 @@ call(struct hand *h, const struct buf *request)
 	struct error err = { 0 };
 	struct cJSON *tree = NULL;
 
+	begin(h);
 	if (bus_client_call(h->client, buf_span(request), CALL_MS, &answer,
 			    &err) == 0)
 		tree = payload_parse(buf_span(&answer), &err);
+	end(h);
 	buf_fini(&answer);
 	return tree;
 }
@@ -209,20 +230,35 @@ work(void *arg)
 	struct error err = { 0 };
 
 	while (!stop_asked) {
+		begin(h);
 		if (!h->client)
 			h->client = bus_client_open(h->s->url, NULL, DIAL_MS,
 						    &err);
-		if (!h->client) {
+		end(h);
+		if (!h->client)
 			pause_ms(5);
-		} else if (!turn(h)) {
+		else if (!turn(h))
 			bus_client_close(&h->client);
-		}
 	}
 	if (h->client && h->acks.len)
 		(void)turn(h);
 	bus_client_close(&h->client);
 	buf_fini(&h->acks);
+	atomic_store(&h->over, true);
 	return NULL;
+}
+
+static void
+await(struct hand *h)
+{
+	while (!atomic_load(&h->over)) {
+		unsigned long since = atomic_load(&h->busy_since_ms);
+
+		if (since && clock_mono_ms() - since > HUNG_MS)
+			_exit(HUNG_STATUS);
+		pause_ms(2);
+	}
+	pthread_join(h->thread, NULL);
 }
 
 static const struct option options[] = {
@@ -301,7 +337,7 @@ main(int argc, char **argv)
 			abort();
 	}
 	for (unsigned i = 0; i < s.threads; i++)
-		pthread_join(hands[i].thread, NULL);
+		await(&hands[i]);
 	printf("{\"executed\": %lu, \"replied\": %lu, \"late\": %lu, "
 	       "\"refused\": %lu}\n", (unsigned long)s.executed,
 	       (unsigned long)s.replied, (unsigned long)s.late,
