@@ -227,6 +227,22 @@ def audit(case, matapalo):
     case.check("@" in events[0]["operator"], "who")
 
 
+def changed_while_down(case, matapalo, ports):
+    """The file has the last word also when nobody was there to see it."""
+    case.equal(matapalo.stop(), 0, "exit status")
+    path = case.rules(rules(*ports, share="30%"))
+    again = case.matapalo(rules=path, data=matapalo.data, workers=2)
+    case.equal((rule_of(again)["stage"], rule_of(again)["share"],
+                rule_of(again, "old")["killed"]), ("canary", 0.3, True),
+               "a file that was changed in between")
+    last = json.loads(again.query(
+        "SELECT data FROM events WHERE type = 'matapalo.promotion.v1' "
+        "ORDER BY sequence DESC LIMIT 1")[0][0])
+    case.equal((last["action"], last["old"]["stage"], last["new"]["share"]),
+               ("file", "shadow", 0.3), "its event")
+    return again
+
+
 def scenario(case):
     legacy = lib.App(case, lambda *_: (200, {"who": "legacy"}))
     new = lib.App(case, lambda *_: (200, {"who": "new"}))
@@ -240,6 +256,7 @@ def scenario(case):
     matapalo = handed_over(case, matapalo)
     new_file(case, matapalo, ports)
     audit(case, matapalo)
+    matapalo = changed_while_down(case, matapalo, ports)
     case.equal(matapalo.stop(), 0, "exit status")
 
 
