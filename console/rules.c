@@ -6,6 +6,7 @@
 
 #include "adapters/adapter.h"
 #include "base/message.h"
+#include "console/against.h"
 #include "console/command.h"
 #include "console/places.h"
 #include "console/runfile.h"
@@ -161,6 +162,22 @@ command_compare_events(const struct rules *old, const struct rules *new,
 }
 
 static int
+check_recorded(const struct command_call *call, const char *path,
+	       struct buf *out)
+{
+	struct rules *rules CLEANUP(rules_unref) = NULL;
+	struct error err = { 0 };
+
+	rules = rules_load_file(path, &err);
+	if (!rules)
+		return refuse(path, &err);
+	if (against_recorded(call, rules, out, &err) == 0)
+		return COMMAND_OK;
+	error_context(&err, "check: --against recorded");
+	return command_fail(COMMAND_USAGE, NULL, &err);
+}
+
+static int
 check_against(const char *old_path, const char *path, struct buf *out)
 {
 	struct rules *old CLEANUP(rules_unref) = NULL;
@@ -217,7 +234,10 @@ command_check(const struct command_call *call)
 		rules = s.value.rules;
 	if (status == COMMAND_OK && rules)
 		status = check_rules(call->program, rules, &out);
-	if (status == COMMAND_OK && rules && against)
+	if (status == COMMAND_OK && rules && against &&
+	    !strcmp(against, AGAINST_RECORDED))
+		status = check_recorded(call, rules, &out);
+	else if (status == COMMAND_OK && rules && against)
 		status = check_against(against, rules, &out);
 	return command_print(&out) ? COMMAND_FAILED : status;
 }
