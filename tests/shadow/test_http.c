@@ -208,7 +208,8 @@ START_TEST(one_that_hangs_holds_up_no_other)
 		ck_assert(stage_verdict(&stage, stage_publish(&stage,
 			&(struct stage_exchange){
 				.rule = "well",
-				.body = "{\\\"price\\\":1}" }), PATIENCE_MS, &v));
+				.body = "{\\\"price\\\":1}" }),
+			PATIENCE_MS, &v));
 	ck_assert_int_eq(v.outcome, SHADOW_MATCH);
 	ck_assert_int_gt(stage_number(&stage, "/skipped/busy"), 200);
 	ck_assert_int_eq(stage_number(&stage, "/skipped/busy") +
