@@ -4,6 +4,7 @@ no thread for any of them, little memory, each gets its own answer or, in
 time, a 504 that says which exchange it was."""
 import json
 import os
+import resource
 
 import lib
 
@@ -74,6 +75,8 @@ def none_answered(case, matapalo):
 
 
 def scenario(case):
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < WAITING * 3 // 2:
+        lib.skip("too few descriptors for %d connections" % WAITING)
     origin = case.origin("legacy")
     matapalo = case.matapalo(workers=1, args=[
         "--max-connections", str(WAITING * 6 // 5)], rules=case.rules({
