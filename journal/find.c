@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Events that belong together: by correlation id, over its index.
  *
- * Ids of events have no index: it would cost every event a fifth more and be
+ * Ids of events have no index: each index costs every event, and this would be
  * asked once a week. A UUIDv7 says when it was made, so that a look around
  * that time finds it; what is not there is looked for everywhere. */
 #include "journal/find.h"

@@ -422,6 +422,50 @@ START_TEST(wrong_attributes_are_named)
 END_TEST
 
 /* Verdicts outlive the bus: kept, and given to the next one. */
+static void
+follow(const struct matapalo_event *cause, const char *type,
+       const char *correlation)
+{
+	struct matapalo_publisher *p = publisher();
+	struct matapalo_message m = { .type = type, .cause = cause,
+				      .correlationid = correlation };
+
+	ck_assert_msg(!matapalo_publish(p, &m, NULL, &err), "%s", err.text);
+	matapalo_publisher_close(&p);
+}
+
+/* What follows from an event has its correlation id, or its id. */
+START_TEST(a_cause_is_handed_on)
+{
+	static const char own[] = "01890000-0000-7000-8000-000000000001";
+	struct matapalo_consumer *c = consumer("g", NULL, 0, 0);
+	const struct matapalo_event *first, *second, *third;
+	struct matapalo_batch *b, *more, *last;
+
+	publish("a.b", NULL, "1");
+	b = fetch(c, 1);
+	first = matapalo_batch_event(b, 0);
+	follow(first, "c.d", NULL);
+	more = fetch(c, 1);
+	second = matapalo_batch_event(more, 0);
+	ck_assert_str_eq(matapalo_event_attribute(second, "correlationid"),
+			 matapalo_event_attribute(first, "id"));
+	ck_assert_str_eq(matapalo_event_attribute(second, "causationid"),
+			 matapalo_event_attribute(first, "id"));
+	follow(second, "c.e", own);
+	last = fetch(c, 1);
+	third = matapalo_batch_event(last, 0);
+	ck_assert_str_eq(matapalo_event_attribute(third, "correlationid"),
+			 own);
+	ck_assert_str_eq(matapalo_event_attribute(third, "causationid"),
+			 matapalo_event_attribute(second, "id"));
+	matapalo_batch_free(&b);
+	matapalo_batch_free(&more);
+	matapalo_batch_free(&last);
+	matapalo_consumer_close(&c);
+}
+END_TEST
+
 START_TEST(a_bus_that_restarts)
 {
 	struct matapalo_consumer *c = consumer("g", "me", 0, 0);
@@ -534,6 +578,7 @@ suite(void)
 	tcase_add_test(t, attributes_go_along);
 	tcase_add_loop_test(t, wrong_attributes_are_named, 0,
 			    sizeof(wrong) / sizeof(*wrong));
+	tcase_add_test(t, a_cause_is_handed_on);
 	tcase_add_test(t, a_bus_that_restarts);
 	tcase_add_test(t, errors_say_what);
 	tcase_add_test(t, a_command_is_answered);
