@@ -14,11 +14,13 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "bus/dial.h"
 #include "bus/patience.h"
 #include "payload/payload.h"
 
 #define ANSWER_MAX (64u << 20)
-#define DIAL_PAUSE_US 50000
+/* A send that waits so long may wait for a dialer that nng gave up. */
+#define UNSENT_MS 1000u
 /* After a restart of the bus its consumers are soon back; one that stays away
  * is asked for less often. */
 #define COME_BACK_MS 100
@@ -26,6 +28,7 @@
 
 struct bus_client {
 	nng_socket socket;
+	struct dial *dial;
 	char *url;
 	pthread_mutex_t lock;	/* of the token */
 	char *token;	/* as a member of a request, with its comma; or NULL */
@@ -37,62 +40,6 @@ failed(const struct bus_client *c, const char *what, int rc,
 {
 	return error_set(err, "bus %s: %s: %s", c->url, what,
 			 nng_strerror(rc));
-}
-
-static bool
-may_come(int rc)
-{
-	return rc == NNG_ECONNREFUSED || rc == NNG_ENOENT ||
-	       rc == NNG_ETIMEDOUT || rc == NNG_EUNREACHABLE;
-}
-
-static int
-start_dialer(struct bus_client *c, nng_dialer d, unsigned timeout_ms,
-	     struct error *err)
-{
-	uint64_t until = clock_mono_ms() + timeout_ms;
-	int rc;
-
-	while ((rc = nng_dialer_start(d, 0)) != 0) {
-		if (rc == NNG_ECRYPTO || rc == NNG_EPEERAUTH)
-			return failed(c, "TLS: its certificate does not have "
-				      "the name or the CA that was asked for, "
-				      "or ours was refused", rc, err);
-		if (!may_come(rc) || clock_mono_ms() >= until)
-			return failed(c, "cannot connect (is matapalo "
-				      "running there?)", rc, err);
-		usleep(DIAL_PAUSE_US);
-	}
-	return 0;
-}
-
-/* The connections that nng makes later have the configuration, too. */
-static int
-secure(struct bus_client *c, nng_dialer d, const struct secure_files *files,
-       struct error *err)
-{
-	struct nng_tls_config *tls = secure_client(files, c->url, err);
-	int rc;
-
-	if (!tls)
-		return error_context(err, "bus %s", c->url);
-	rc = nng_dialer_set_ptr(d, NNG_OPT_TLS_CONFIG, tls);
-	secure_free(&tls);
-	return rc ? failed(c, "cannot use TLS", rc, err) : 0;
-}
-
-static int
-dial(struct bus_client *c, const struct secure_files *files,
-     unsigned timeout_ms, struct error *err)
-{
-	nng_dialer d;
-	int rc = nng_dialer_create(&d, c->socket, c->url);
-
-	if (rc != 0)
-		return failed(c, "cannot use this address", rc, err);
-	if (secure_url(c->url) && secure(c, d, files, err) < 0)
-		return -1;
-	return start_dialer(c, d, timeout_ms, err);
 }
 
 struct bus_client *
@@ -124,7 +71,8 @@ bus_client_open(const char *url, const struct secure_files *files,
 	 * answer takes long: long polls do. */
 	(void)nng_socket_set_ms(c->socket, NNG_OPT_REQ_RESENDTIME,
 				NNG_DURATION_INFINITE);
-	if (dial(c, files, timeout_ms, err) < 0)
+	c->dial = dial_open(c->socket, c->url, files, timeout_ms, err);
+	if (!c->dial)
 		bus_client_close(&c);
 	return c;
 }
@@ -173,10 +121,13 @@ bus_client_close(struct bus_client **cp)
 	if (!c)
 		return;
 	*cp = NULL;
-	(void)patience_close(c->socket);
+	/* A socket that does not close may still call its dial. */
+	if (patience_close(c->socket))
+		dial_free(&c->dial);
 	token_free(c->token);
 	pthread_mutex_destroy(&c->lock);
-	free(c->url);
+	if (!c->dial)
+		free(c->url);
 	free(c);
 }
 
@@ -213,6 +164,12 @@ make_message(struct bus_client *c, struct span request, nng_msg **m)
 	return rc;
 }
 
+static nng_duration
+duration(unsigned ms)
+{
+	return ms > INT32_MAX ? INT32_MAX : (nng_duration)ms;
+}
+
 /* One transfer, blocking; the message is nng's after a send that succeeds. */
 static int
 transfer(uint32_t ticket, void (*start)(nng_ctx, nng_aio *),
@@ -224,8 +181,7 @@ transfer(uint32_t ticket, void (*start)(nng_ctx, nng_aio *),
 
 	if (rc != 0)
 		return rc;
-	nng_aio_set_timeout(aio, timeout_ms > INT32_MAX ? INT32_MAX :
-			    (nng_duration)timeout_ms);
+	nng_aio_set_timeout(aio, duration(timeout_ms));
 	nng_aio_set_msg(aio, *m);
 	start(ctx, aio);
 	nng_aio_wait(aio);
@@ -234,6 +190,30 @@ transfer(uint32_t ticket, void (*start)(nng_ctx, nng_aio *),
 		*m = nng_aio_get_msg(aio);
 	nng_aio_free(aio);
 	return rc;
+}
+
+static unsigned
+patience(unsigned left_ms)
+{
+	return left_ms < UNSENT_MS ? left_ms : UNSENT_MS;
+}
+
+/* In pieces, so that a dialer that rests is noticed. */
+static int
+send_message(struct bus_client *c, uint32_t ticket, unsigned timeout_ms,
+	     nng_msg **m)
+{
+	uint64_t now = clock_mono_ms(), until = now + timeout_ms;
+	int rc;
+
+	for (;;) {
+		rc = transfer(ticket, nng_ctx_send,
+			      patience((unsigned)(until - now)), m);
+		now = clock_mono_ms();
+		if (rc != NNG_ETIMEDOUT || now >= until)
+			return rc;
+		dial_again(c->dial);
+	}
 }
 
 static int
@@ -248,7 +228,7 @@ send_request(struct bus_client *c, struct span request, unsigned timeout_ms,
 		return failed(c, "cannot send", rc, err);
 	rc = make_message(c, request, &m);
 	if (rc == 0)
-		rc = transfer(ctx.id, nng_ctx_send, timeout_ms, &m);
+		rc = send_message(c, ctx.id, timeout_ms, &m);
 	*ticket = ctx.id;
 	if (rc == 0)
 		return 0;
@@ -318,14 +298,29 @@ struct bus_call {
 	nng_aio *aio;
 	bool is_sent;
 	unsigned timeout_ms;
+	uint64_t until_ms;	/* it is to be sent; clock_mono_ms */
 	void (*over)(void *arg);
 	void *arg;
 };
 
-static nng_duration
-duration(unsigned ms)
+static void
+send_call(struct bus_call *call, unsigned left_ms)
 {
-	return ms > INT32_MAX ? INT32_MAX : (nng_duration)ms;
+	nng_aio_set_timeout(call->aio, duration(patience(left_ms)));
+	nng_ctx_send(call->ctx, call->aio);
+}
+
+/* false: there is no time left. */
+static bool
+send_again(struct bus_call *call)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (now >= call->until_ms)
+		return false;
+	dial_again(call->client->dial);
+	send_call(call, (unsigned)(call->until_ms - now));
+	return true;
 }
 
 /* On nng's thread. */
@@ -333,8 +328,11 @@ static void
 on_transfer(void *arg)
 {
 	struct bus_call *call = arg;
+	int rc = nng_aio_result(call->aio);
 
-	if (call->is_sent || nng_aio_result(call->aio) != 0) {
+	if (!call->is_sent && rc == NNG_ETIMEDOUT && send_again(call))
+		return;
+	if (call->is_sent || rc != 0) {
 		call->over(call->arg);
 		return;
 	}
@@ -386,9 +384,9 @@ bus_call_start(struct bus_client *c, struct span request, unsigned timeout_ms,
 		failed(c, "cannot send", rc, err);
 		return NULL;
 	}
-	nng_aio_set_timeout(call->aio, duration(timeout_ms));
+	call->until_ms = clock_mono_ms() + timeout_ms;
 	nng_aio_set_msg(call->aio, m);
-	nng_ctx_send(call->ctx, call->aio);
+	send_call(call, timeout_ms);
 	return call;
 }
 
