@@ -58,6 +58,11 @@ static const struct {
 	{ "headers of one name are a list", 200, 200,
 	  "ETag: a\nETag: b\n", "etag: a, b\n", "", "", "" },
 	{ "headers nobody named", 200, 200, "X: a\n", "X: b\n", "", "", "" },
+	{ "the same bytes under another coding", 200, 200, JSON,
+	  JSON "Content-Encoding: gzip\n", "{\"a\":1}", "{\"a\":1}",
+	  "header:content-encoding extra >gzip" },
+	{ "the same coding", 200, 200, JSON "Content-Encoding: br\n",
+	  JSON "content-encoding: br\n", "{\"a\":1}", "{\"a\":1}", "" },
 	{ "all at once", 200, 404, JSON "ETag: a\n", JSON, "{}", "{\"a\":1}",
 	  "status value 200>404;header:etag missing a>;/a extra >1" },
 };
@@ -241,6 +246,28 @@ START_TEST(without_the_key_digests_are_left_out)
 }
 END_TEST
 
+/* They are no differences that count, so they take no places of such. */
+START_TEST(many_digests_hide_no_difference)
+{
+	static const struct shadow_plan plan;
+	struct buf a = { 0 }, b = { 0 };
+	struct shadow_verdict v;
+
+	for (int i = 0; i < 2 * SHADOW_DIFFERENCES_MAX; i++) {
+		buf_printf(&a, "%s\"redacted:%04d\"", i ? "," : "[", i);
+		buf_printf(&b, "%s\"x\"", i ? "," : "[");
+	}
+	buf_adds(&a, ",1]");
+	buf_adds(&b, ",2]");
+	compare(&plan, JSON, buf_str(&a), JSON, buf_str(&b), &v);
+	ck_assert_int_eq(v.outcome, SHADOW_DIFFERENCE);
+	ck_assert_uint_eq(v.total, 1);
+	ck_assert_str_eq(v.at[0].pointer, "/40");
+	buf_fini(&a);
+	buf_fini(&b);
+}
+END_TEST
+
 /* A reply from the journal is redacted already: digests compare. */
 START_TEST(recorded_answers_are_not_redacted_again)
 {
@@ -290,6 +317,7 @@ case_compare(void)
 	tcase_add_loop_test(t, no_secret_reaches_a_verdict, 0,
 			    ARRAY_SIZE(leaks));
 	tcase_add_test(t, without_the_key_digests_are_left_out);
+	tcase_add_test(t, many_digests_hide_no_difference);
 	tcase_add_test(t, recorded_answers_are_not_redacted_again);
 	tcase_add_test(t, many_differences_are_counted_not_kept);
 	return t;
