@@ -58,8 +58,12 @@ shadow_lane_of(struct shadow_lanes *l, const char *candidate)
 enum shadow_pass
 shadow_full_pass(uint64_t oldest_ms, uint64_t now_ms)
 {
-	return now_ms > oldest_ms + SHADOW_LANE_SLOW_MS ? SHADOW_PASS_BUSY
-							: SHADOW_PASS_WAIT;
+	/* A clock that was set back would make everybody wait for that long:
+	 * pairs remember the time on the wall. */
+	bool moment = now_ms >= oldest_ms &&
+		      now_ms - oldest_ms <= SHADOW_LANE_SLOW_MS;
+
+	return moment ? SHADOW_PASS_WAIT : SHADOW_PASS_BUSY;
 }
 
 static uint64_t

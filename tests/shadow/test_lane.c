@@ -50,6 +50,15 @@ START_TEST(a_full_lane_waits_then_skips)
 }
 END_TEST
 
+/* Whoever waits holds up the comparisons of all. */
+START_TEST(a_clock_that_is_set_back_makes_nobody_wait)
+{
+	ck_assert_int_eq(shadow_full_pass(5000, 5001), SHADOW_PASS_WAIT);
+	ck_assert_int_eq(shadow_full_pass(5000, 6001), SHADOW_PASS_BUSY);
+	ck_assert_int_eq(shadow_full_pass(5000, 4999), SHADOW_PASS_BUSY);
+}
+END_TEST
+
 START_TEST(failures_in_a_row_give_it_a_rest)
 {
 	for (unsigned i = 0; i < SHADOW_LANE_FAILURES - 1; i++)
@@ -129,6 +138,7 @@ case_lane(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_full_lane_waits_then_skips);
+	tcase_add_test(t, a_clock_that_is_set_back_makes_nobody_wait);
 	tcase_add_test(t, failures_in_a_row_give_it_a_rest);
 	tcase_add_test(t, a_rest_is_a_minute_at_most);
 	tcase_add_test(t, one_bad_moment_counts_once);
