@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/escape.h"
 #include "base/invariant.h"
 
@@ -216,4 +217,63 @@ json_raw(struct json *j, struct span json_text)
 {
 	json_comma(j);
 	buf_add(j->out, json_text.at, json_text.len);
+}
+
+/* ---- members ---- */
+
+void
+json_member_str(struct json *j, const char *literal, const char *s)
+{
+	json_key(j, literal);
+	json_str(j, s);
+}
+
+void
+json_member_i64(struct json *j, const char *literal, int64_t v)
+{
+	json_key(j, literal);
+	json_i64(j, v);
+}
+
+void
+json_member_bool(struct json *j, const char *literal, bool v)
+{
+	json_key(j, literal);
+	json_bool(j, v);
+}
+
+void
+json_member_time(struct json *j, const char *literal, int64_t us)
+{
+	char text[CLOCK_RFC3339_SIZE];
+
+	json_member_str(j, literal, clock_rfc3339(us, text));
+}
+
+void
+json_given_str(struct json *j, const char *literal, const char *s)
+{
+	if (s && *s)
+		json_member_str(j, literal, s);
+}
+
+void
+json_given_i64(struct json *j, const char *literal, int64_t v)
+{
+	if (v)
+		json_member_i64(j, literal, v);
+}
+
+void
+json_given_bool(struct json *j, const char *literal, bool v)
+{
+	if (v)
+		json_member_bool(j, literal, v);
+}
+
+void
+json_given_time(struct json *j, const char *literal, int64_t us)
+{
+	if (us)
+		json_member_time(j, literal, us);
 }

@@ -75,6 +75,18 @@ void json_base64(struct json *j, struct span bytes);
 /* json_raw copies text that is JSON already. */
 void json_raw(struct json *j, struct span json_text);
 
+/* json_member_ writes a member: a name that is a literal, and its value.
+ * json_given_ writes nothing for NULL, "", 0 or false. A time is wall time in
+ * microseconds, written as RFC 3339. */
+void json_member_str(struct json *j, const char *literal, const char *s);
+void json_member_i64(struct json *j, const char *literal, int64_t v);
+void json_member_bool(struct json *j, const char *literal, bool v);
+void json_member_time(struct json *j, const char *literal, int64_t us);
+void json_given_str(struct json *j, const char *literal, const char *s);
+void json_given_i64(struct json *j, const char *literal, int64_t v);
+void json_given_bool(struct json *j, const char *literal, bool v);
+void json_given_time(struct json *j, const char *literal, int64_t us);
+
 /* json_text_member writes the member and returns true when text is valid UTF-8
  * without NUL bytes, so that it is kept exactly; else it writes nothing. */
 bool json_text_member(struct json *j, const char *literal, struct span text);

@@ -68,15 +68,6 @@ write_span(struct json *j, const char *name, struct span s)
 	json_span(j, s);
 }
 
-static void
-write_flag(struct json *j, const char *name, bool flag)
-{
-	if (!flag)
-		return;
-	json_key(j, name);
-	json_bool(j, true);
-}
-
 /* ---- headers ---- */
 
 /* Referer, Location and the like repeat targets, with their secrets. */
@@ -320,7 +311,7 @@ write_end(struct json *j, const struct bus_record *r)
 		json_str(j, "matapalo");
 	}
 	write_span(j, "error", r->error);
-	write_flag(j, "fell_back", r->fell_back);
+	json_given_bool(j, "fell_back", r->fell_back);
 	write_timings(j, r);
 	write_span(j, "shadow", r->shadow);
 }

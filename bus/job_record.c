@@ -18,31 +18,6 @@ static const char *const states[] = {
 /* ---- writing ---- */
 
 static void
-write_text(struct json *j, const char *name, const char *text)
-{
-	if (!*text)
-		return;
-	json_key(j, name);
-	json_str(j, text);
-}
-
-static void
-write_time(struct json *j, const char *name, int64_t us)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	if (us)
-		write_text(j, name, clock_rfc3339(us, text));
-}
-
-static void
-write_number(struct json *j, const char *name, int64_t v)
-{
-	json_key(j, name);
-	json_i64(j, v);
-}
-
-static void
 write_positive(struct json *j, const char *name, double v)
 {
 	if (v <= 0)
@@ -56,11 +31,11 @@ write_filter(const struct job_record *r, struct json *j)
 {
 	json_key(j, "filter");
 	json_object_begin(j);
-	write_text(j, "type", r->type);
-	write_text(j, "subject", r->subject);
-	write_text(j, "reason", r->reason);
-	write_time(j, "since", r->since_us);
-	write_time(j, "until", r->until_us);
+	json_given_str(j, "type", r->type);
+	json_given_str(j, "subject", r->subject);
+	json_given_str(j, "reason", r->reason);
+	json_given_time(j, "since", r->since_us);
+	json_given_time(j, "until", r->until_us);
 	json_object_end(j);
 }
 
@@ -68,22 +43,22 @@ void
 job_record_write(const struct job_record *r, struct json *j)
 {
 	json_object_begin(j);
-	write_number(j, "id", r->id);
-	write_text(j, "verb", verbs[r->verb]);
-	write_text(j, "state", states[r->state]);
-	write_text(j, "request", r->request);
-	write_text(j, "group", r->group);
+	json_member_i64(j, "id", r->id);
+	json_given_str(j, "verb", verbs[r->verb]);
+	json_given_str(j, "state", states[r->state]);
+	json_given_str(j, "request", r->request);
+	json_given_str(j, "group", r->group);
 	write_filter(r, j);
-	write_number(j, "after", r->after);
-	write_number(j, "upto", r->upto);
+	json_member_i64(j, "after", r->after);
+	json_member_i64(j, "upto", r->upto);
 	if (r->total >= 0)
-		write_number(j, "total", r->total);
-	write_number(j, "moved", r->moved);
-	write_number(j, "skipped", r->skipped);
+		json_member_i64(j, "total", r->total);
+	json_member_i64(j, "moved", r->moved);
+	json_member_i64(j, "skipped", r->skipped);
 	write_positive(j, "rate", r->rate);
 	write_positive(j, "speed", r->speed);
-	write_time(j, "began", r->began_us);
-	write_time(j, "ended", r->ended_us);
+	json_given_time(j, "began", r->began_us);
+	json_given_time(j, "ended", r->ended_us);
 	json_object_end(j);
 }
 

@@ -67,35 +67,19 @@ write_event(void *arg, const struct journal_row *row)
 }
 
 static void
-write_time(struct json *j, const char *name, int64_t us)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	json_key(j, name);
-	json_str(j, clock_rfc3339(us, text));
-}
-
-static void
-write_text(struct json *j, const char *name, const char *text)
-{
-	json_key(j, name);
-	json_str(j, text);
-}
-
-static void
 write_known(struct json *j, const struct letter *l)
 {
 	json_key(j, "id");
 	json_i64(j, l->dead.id);
-	write_text(j, "group", l->group);
+	json_member_str(j, "group", l->group);
 	json_key(j, "sequence");
 	json_i64(j, l->dead.sequence);
 	json_key(j, "attempts");
 	json_u64(j, l->dead.attempts);
-	write_time(j, "first", l->dead.first_us);
-	write_time(j, "last", l->dead.last_us);
-	write_text(j, "reason", l->reason);
-	write_text(j, "consumer", l->consumer);
+	json_member_time(j, "first", l->dead.first_us);
+	json_member_time(j, "last", l->dead.last_us);
+	json_member_str(j, "reason", l->reason);
+	json_member_str(j, "consumer", l->consumer);
 }
 
 /* Inside an object. */
@@ -177,9 +161,9 @@ on_attempt(void *arg, const struct journal_attempt *a)
 	json_object_begin(j);
 	json_key(j, "attempt");
 	json_u64(j, a->attempt);
-	write_time(j, "time", a->time_us);
-	write_text(j, "consumer", a->consumer);
-	write_text(j, "reason", a->reason);
+	json_member_time(j, "time", a->time_us);
+	json_member_str(j, "consumer", a->consumer);
+	json_member_str(j, "reason", a->reason);
 	json_object_end(j);
 }
 

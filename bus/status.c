@@ -129,13 +129,6 @@ groups_damage(struct groups *g, int64_t *first, int64_t *last)
 	return *first;
 }
 
-static void
-write_number(struct json *j, const char *name, int64_t v)
-{
-	json_key(j, name);
-	json_i64(j, v);
-}
-
 /* Events that are read but not settled, and all beyond: an upper bound
  * where the filter leaves some out. */
 static int64_t
@@ -154,20 +147,20 @@ write_standing(const struct standing *s, struct json *j)
 	json_object_begin(j);
 	json_key(j, "name");
 	json_str(j, s->name);
-	write_number(j, "cursor", s->cursor);
-	write_number(j, "last", s->last);
-	write_number(j, "lag_events", lag_of(s));
+	json_member_i64(j, "cursor", s->cursor);
+	json_member_i64(j, "last", s->last);
+	json_member_i64(j, "lag_events", lag_of(s));
 	json_key(j, "lag_seconds");
 	json_double(j, s->oldest.found && age_us > 0 ? (double)age_us / 1e6
 						     : 0);
 	json_key(j, "paused");
 	json_bool(j, s->paused);
-	write_number(j, "in_flight", s->in_flight);
-	write_number(j, "retrying", (int64_t)s->retrying);
-	write_number(j, "dead", s->dead);
+	json_member_i64(j, "in_flight", s->in_flight);
+	json_member_i64(j, "retrying", (int64_t)s->retrying);
+	json_member_i64(j, "dead", s->dead);
 	json_key(j, "dead_oldest_seconds");
 	json_double(j, s->letter_seconds);
-	write_number(j, "consumers", s->consumers);
+	json_member_i64(j, "consumers", s->consumers);
 	json_key(j, "settings");
 	groups_settings_write(j, &s->settings);
 	json_object_end(j);

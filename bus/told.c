@@ -14,15 +14,6 @@ static const char *const states[] = {
 	[TOLD_CANCELLED] = "cancelled",
 };
 
-static void
-write_time(struct json *j, const char *name, int64_t us)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	json_key(j, name);
-	json_str(j, clock_rfc3339(us, text));
-}
-
 /* Times are the journal's; whoever is told has a clock on the wall. */
 static void
 write_data(struct buf *out, const struct journal_operation *o, enum told how,
@@ -37,8 +28,8 @@ write_data(struct buf *out, const struct journal_operation *o, enum told how,
 	json_str(&j, states[how]);
 	json_key(&j, "status");
 	json_i64(&j, status);
-	write_time(&j, "created", o->created_us + ahead_us);
-	write_time(&j, "expires", now_us + ahead_us + o->keep_us);
+	json_member_time(&j, "created", o->created_us + ahead_us);
+	json_member_time(&j, "expires", now_us + ahead_us + o->keep_us);
 	json_object_end(&j);
 }
 

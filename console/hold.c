@@ -73,35 +73,6 @@ list_row(void *arg, const struct journal_hold *h)
 	cell_text(&l->table, h->reason);
 }
 
-static void
-put_number(struct json *j, const char *name, int64_t n)
-{
-	if (!n)
-		return;
-	json_key(j, name);
-	json_i64(j, n);
-}
-
-static void
-put_time(struct json *j, const char *name, int64_t us)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	if (!us)
-		return;
-	json_key(j, name);
-	json_str(j, clock_rfc3339(us, text));
-}
-
-static void
-put_text(struct json *j, const char *name, const char *text)
-{
-	if (!text || !*text)
-		return;
-	json_key(j, name);
-	json_str(j, text);
-}
-
 /* One object a line; the members are those of hold_add. */
 static void
 list_json(void *arg, const struct journal_hold *h)
@@ -111,15 +82,15 @@ list_json(void *arg, const struct journal_hold *h)
 
 	json_init(&j, &l->out);
 	json_object_begin(&j);
-	put_text(&j, "name", h->name);
-	put_number(&j, "from", h->first);
-	put_number(&j, "to", h->last);
-	put_time(&j, "since", h->since_us);
-	put_time(&j, "until", h->until_us);
-	put_text(&j, "type", h->type);
-	put_text(&j, "subject", h->subject);
-	put_text(&j, "reason", h->reason);
-	put_time(&j, "created", h->created_us);
+	json_given_str(&j, "name", h->name);
+	json_given_i64(&j, "from", h->first);
+	json_given_i64(&j, "to", h->last);
+	json_given_time(&j, "since", h->since_us);
+	json_given_time(&j, "until", h->until_us);
+	json_given_str(&j, "type", h->type);
+	json_given_str(&j, "subject", h->subject);
+	json_given_str(&j, "reason", h->reason);
+	json_given_time(&j, "created", h->created_us);
 	json_object_end(&j);
 	buf_addc(&l->out, '\n');
 }
@@ -156,7 +127,7 @@ add_sequence(struct json *j, const char *name, const char *text,
 		return 0;
 	if (value_sequence(text, &n, err))
 		return error_context(err, "--%s", name);
-	put_number(j, name, n);
+	json_given_i64(j, name, n);
 	return 0;
 }
 
@@ -170,7 +141,7 @@ add_time(struct json *j, const char *name, const char *text,
 		return 0;
 	if (value_time(text, &us, err))
 		return error_context(err, "--%s", name);
-	put_time(j, name, us);
+	json_given_time(j, name, us);
 	return 0;
 }
 
@@ -183,9 +154,9 @@ write_range(struct json *j, const struct command_call *call,
 	    add_time(j, "since", call->values[OPTION_HOLD_SINCE], err) ||
 	    add_time(j, "until", call->values[OPTION_HOLD_UNTIL], err))
 		return -1;
-	put_text(j, "type", call->values[OPTION_TYPE]);
-	put_text(j, "subject", call->values[OPTION_SUBJECT]);
-	put_text(j, "reason", call->values[OPTION_HOLD_REASON]);
+	json_given_str(j, "type", call->values[OPTION_TYPE]);
+	json_given_str(j, "subject", call->values[OPTION_SUBJECT]);
+	json_given_str(j, "reason", call->values[OPTION_HOLD_REASON]);
 	return 0;
 }
 
@@ -217,8 +188,8 @@ change(const struct command_call *call, struct error *err)
 				 call->args[0]);
 	json_init(&j, &request);
 	json_object_begin(&j);
-	put_text(&j, "op", adds ? "hold_add" : "hold_remove");
-	put_text(&j, "name", call->args[1]);
+	json_given_str(&j, "op", adds ? "hold_add" : "hold_remove");
+	json_given_str(&j, "name", call->args[1]);
 	if (adds && write_range(&j, call, err))
 		return -1;
 	json_object_end(&j);

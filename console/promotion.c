@@ -44,15 +44,6 @@ write_text(struct json *j, const char *key, const char *text)
 }
 
 static void
-write_flag(struct json *j, const char *key, bool set)
-{
-	if (!set)
-		return;
-	json_key_span(j, span_of(key));
-	json_bool(j, true);
-}
-
-static void
 write_request(const struct command_call *call, const struct request *r,
 	      struct buf *out)
 {
@@ -62,10 +53,10 @@ write_request(const struct command_call *call, const struct request *r,
 	json_init(&j, out);
 	json_object_begin(&j);
 	write_text(&j, "rule", r->rule);
-	write_flag(&j, "all", !r->rule);
+	json_given_bool(&j, "all", !r->rule);
 	write_text(&j, "to", r->to);
-	write_flag(&j, "force", r->force);
-	write_flag(&j, "release", r->release);
+	json_given_bool(&j, "force", r->force);
+	json_given_bool(&j, "release", r->release);
 	write_text(&j, "reason",
 		   reason ? reason : call->values[OPTION_HOLD_REASON]);
 	write_operator(&j);

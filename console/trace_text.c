@@ -224,48 +224,16 @@ trace_write_text(const struct trace *t, struct buf *out)
 /* ---- JSON ---- */
 
 static void
-put_text(struct json *j, const char *name, const char *text)
-{
-	if (!*text)
-		return;
-	json_key(j, name);
-	json_str(j, text);
-}
-
-static void
-put_number(struct json *j, const char *name, int64_t n)
-{
-	json_key(j, name);
-	json_i64(j, n);
-}
-
-static void
-put_time(struct json *j, const char *name, int64_t us)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	if (us)
-		put_text(j, name, clock_rfc3339(us, text));
-}
-
-static void
-put_flag(struct json *j, const char *name, bool flag)
-{
-	json_key(j, name);
-	json_bool(j, flag);
-}
-
-static void
 put_history(struct json *j, const struct trace_fate *f)
 {
 	json_key(j, "history");
 	json_array_begin(j);
 	for (const struct trace_attempt *a = f->history; a; a = a->next) {
 		json_object_begin(j);
-		put_number(j, "attempt", a->attempt);
-		put_time(j, "time", a->time_us);
-		put_text(j, "consumer", a->consumer);
-		put_text(j, "reason", a->reason);
+		json_member_i64(j, "attempt", a->attempt);
+		json_given_time(j, "time", a->time_us);
+		json_given_str(j, "consumer", a->consumer);
+		json_given_str(j, "reason", a->reason);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -278,16 +246,16 @@ put_fates(struct json *j, const struct trace_event *e)
 	json_array_begin(j);
 	for (const struct trace_fate *f = e->fates; f; f = f->next) {
 		json_object_begin(j);
-		put_text(j, "group", f->group);
-		put_text(j, "state", f->letter ? "dead" : "waiting");
+		json_given_str(j, "group", f->group);
+		json_given_str(j, "state", f->letter ? "dead" : "waiting");
 		if (f->letter)
-			put_number(j, "dead_letter", f->letter);
-		put_number(j, "attempts", f->attempts);
-		put_time(j, "first", f->first_us);
-		put_time(j, "last", f->last_us);
-		put_time(j, "not_before", f->not_before_us);
-		put_text(j, "consumer", f->consumer);
-		put_text(j, "reason", f->reason);
+			json_member_i64(j, "dead_letter", f->letter);
+		json_member_i64(j, "attempts", f->attempts);
+		json_given_time(j, "first", f->first_us);
+		json_given_time(j, "last", f->last_us);
+		json_given_time(j, "not_before", f->not_before_us);
+		json_given_str(j, "consumer", f->consumer);
+		json_given_str(j, "reason", f->reason);
 		put_history(j, f);
 		json_object_end(j);
 	}
@@ -309,11 +277,11 @@ put_data(struct json *j, const struct trace_event *e)
 					       "/by/attempt" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		put_text(j, strrchr(words[i], '/') + 1,
+		json_given_str(j, strrchr(words[i], '/') + 1,
 			 trace_word(e, words[i]));
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (payload_at(e->data, numbers[i]))
-			put_number(j, strrchr(numbers[i], '/') + 1,
+			json_member_i64(j, strrchr(numbers[i], '/') + 1,
 				   trace_number(e, numbers[i], 0));
 }
 
@@ -325,23 +293,23 @@ put_event(const struct trace *t, struct json *j, const struct trace_event *e)
 	char id[ID_TEXT_SIZE];
 
 	json_object_begin(j);
-	put_number(j, "sequence", e->sequence);
-	put_text(j, "id", id_text(&e->id, id));
-	put_text(j, "kind", trace_kind_name(e->kind));
-	put_text(j, "type", e->type);
-	put_text(j, "subject", e->subject);
-	put_text(j, "source", e->source);
-	put_time(j, "time", e->time_us);
-	put_number(j, "offset_us", e->time_us - t->first_us);
-	put_number(j, "depth", e->depth);
+	json_member_i64(j, "sequence", e->sequence);
+	json_given_str(j, "id", id_text(&e->id, id));
+	json_given_str(j, "kind", trace_kind_name(e->kind));
+	json_given_str(j, "type", e->type);
+	json_given_str(j, "subject", e->subject);
+	json_given_str(j, "source", e->source);
+	json_given_time(j, "time", e->time_us);
+	json_member_i64(j, "offset_us", e->time_us - t->first_us);
+	json_member_i64(j, "depth", e->depth);
 	if (e->has_cause)
-		put_text(j, "causationid", id_text(&e->cause, id));
+		json_given_str(j, "causationid", id_text(&e->cause, id));
 	if (e->parent != TRACE_NONE)
-		put_number(j, "parent", t->at[e->parent].sequence);
-	put_text(j, "traceparent", e->traceparent);
-	put_text(j, "mark", marks[e->lateness]);
+		json_member_i64(j, "parent", t->at[e->parent].sequence);
+	json_given_str(j, "traceparent", e->traceparent);
+	json_given_str(j, "mark", marks[e->lateness]);
 	if (e->is_shadow)
-		put_flag(j, "shadow", true);
+		json_member_bool(j, "shadow", true);
 	put_data(j, e);
 	put_fates(j, e);
 	json_object_end(j);
@@ -356,12 +324,12 @@ trace_write_json(const struct trace *t, struct buf *out)
 	json_object_begin(&j);
 	json_key(&j, "correlationid");
 	json_str(&j, *t->correlation ? t->correlation : NULL);
-	put_time(&j, "first", t->first_us);
-	put_time(&j, "last", t->last_us);
-	put_flag(&j, "open", t->is_open);
-	put_flag(&j, "cut", t->is_cut);
-	put_number(&j, "causes_missing", (int64_t)t->orphans);
-	put_time(&j, "deleted_before", t->oldest_us);
+	json_given_time(&j, "first", t->first_us);
+	json_given_time(&j, "last", t->last_us);
+	json_member_bool(&j, "open", t->is_open);
+	json_member_bool(&j, "cut", t->is_cut);
+	json_member_i64(&j, "causes_missing", (int64_t)t->orphans);
+	json_given_time(&j, "deleted_before", t->oldest_us);
 	json_key(&j, "events");
 	json_array_begin(&j);
 	for (size_t i = 0; i < t->count; i++)

@@ -68,26 +68,19 @@ verify_finding(void *arg, const struct journal_finding *f)
 /* ---- the sum ---- */
 
 static void
-put(struct json *j, const char *name, int64_t value)
-{
-	json_key(j, name);
-	json_i64(j, value);
-}
-
-static void
 end_json(struct verify_output *o, const struct journal_report *r)
 {
 	struct json *j = &o->json;
 
 	json_array_end(j);
-	put(j, "fault_count", (int64_t)r->faults);
-	put(j, "first", r->first);
-	put(j, "last", r->last);
-	put(j, "events", r->events);
-	put(j, "removed", r->removed);
-	put(j, "acknowledged", r->mark);
-	put(j, "groups", r->groups);
-	put(j, "holds", r->holds);
+	json_member_i64(j, "fault_count", (int64_t)r->faults);
+	json_member_i64(j, "first", r->first);
+	json_member_i64(j, "last", r->last);
+	json_member_i64(j, "events", r->events);
+	json_member_i64(j, "removed", r->removed);
+	json_member_i64(j, "acknowledged", r->mark);
+	json_member_i64(j, "groups", r->groups);
+	json_member_i64(j, "holds", r->holds);
 	json_key(j, "structure_checked");
 	json_bool(j, o->depth == JOURNAL_VERIFY_ALL);
 	json_object_end(j);

@@ -272,15 +272,6 @@ add_lines(struct exchange *ex, const char *lines)
 }
 
 static void
-write_time(struct json *j, const char *name, int64_t us)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	json_key(j, name);
-	json_str(j, clock_rfc3339(us, text));
-}
-
-static void
 write_document(const struct journal_operation *o, const char *state,
 	       struct buf *out)
 {
@@ -294,12 +285,12 @@ write_document(const struct journal_operation *o, const char *state,
 	json_str(&j, state);
 	json_key(&j, "correlationid");
 	json_str(&j, id_text(&o->exchange, id));
-	write_time(&j, "created", o->created_us);
+	json_member_time(&j, "created", o->created_us);
 	if (done)
-		write_time(&j, "expires", o->expires_us);
+		json_member_time(&j, "expires", o->expires_us);
 	if (o->died_us && !done) {
-		write_time(&j, "failed", o->died_us);
-		write_time(&j, "gives_up", o->died_us + o->keep_us);
+		json_member_time(&j, "failed", o->died_us);
+		json_member_time(&j, "gives_up", o->died_us + o->keep_us);
 	}
 	json_object_end(&j);
 }

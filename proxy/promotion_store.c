@@ -55,15 +55,6 @@ promotion_write_place(struct json *out, struct rules_place place)
 	json_object_end(out);
 }
 
-static void
-write_text(struct json *out, const char *key, const char *text)
-{
-	if (!text || !*text)
-		return;
-	json_key_span(out, span_of(key));
-	json_str(out, text);
-}
-
 /* The slices of the newest past are not worth the disk. */
 static void
 write_evidence(const struct promotion_evidence *e, struct json *out)
@@ -103,17 +94,17 @@ write_state(const struct promotion_state *s,
 		json_str(&j, rules_stage_name(s->place.stage));
 		json_key(&j, "share_ppm");
 		json_u64(&j, s->place.share_ppm);
-		write_text(&j, "words", s->words);
+		json_given_str(&j, "words", s->words);
 	}
-	write_text(&j, "by", promotion_by_word(s->by));
+	json_given_str(&j, "by", promotion_by_word(s->by));
 	json_key(&j, "held");
 	json_bool(&j, s->held);
 	json_key(&j, "killed");
 	json_bool(&j, s->killed);
 	json_key(&j, "since_us");
 	json_i64(&j, s->since_us);
-	write_text(&j, "operator", s->operator);
-	write_text(&j, "reason", s->reason);
+	json_given_str(&j, "operator", s->operator);
+	json_given_str(&j, "reason", s->reason);
 	if (e->begun)
 		write_evidence(e, &j);
 	json_object_end(&j);
@@ -128,8 +119,8 @@ write_all(const struct promotion *p, struct buf *out)
 	json_object_begin(&j);
 	json_key(&j, "killed");
 	json_bool(&j, p->all_killed);
-	write_text(&j, "operator", p->all_operator);
-	write_text(&j, "reason", p->all_reason);
+	json_given_str(&j, "operator", p->all_operator);
+	json_given_str(&j, "reason", p->all_reason);
 	json_object_end(&j);
 }
 
@@ -147,9 +138,9 @@ write_event(const struct promotion_event *e, struct buf *out)
 	json_key(&j, "by");
 	json_str(&j, promotion_by_word(e->by));
 	if (e->by == PROMOTION_BY_OPERATOR)
-		write_text(&j, "token", TOKEN_NAME);
-	write_text(&j, "operator", e->operator);
-	write_text(&j, "reason", e->reason);
+		json_given_str(&j, "token", TOKEN_NAME);
+	json_given_str(&j, "operator", e->operator);
+	json_given_str(&j, "reason", e->reason);
 	if (e->moved) {
 		json_key(&j, "old");
 		promotion_write_place(&j, e->old);
