@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/invariant.h"
 #include "shadow/fold.h"
 
 /* What a difference or a failure is counted as. */
@@ -58,6 +57,7 @@ drop_oldest(struct shadow_clusters *c)
 	free(gone);
 }
 
+/* NULL without memory. */
 static struct shadow_cluster *
 append(struct shadow_clusters *c, const char *pointer, const char *kind)
 {
@@ -68,7 +68,8 @@ append(struct shadow_clusters *c, const char *pointer, const char *kind)
 	while (*at)
 		at = &(*at)->next;
 	*at = calloc(1, sizeof(**at));
-	INVARIANT(*at);
+	if (!*at)
+		return NULL;
 	snprintf((*at)->pointer, sizeof((*at)->pointer), "%s", pointer);
 	snprintf((*at)->kind, sizeof((*at)->kind), "%s", kind);
 	c->count++;
@@ -96,6 +97,10 @@ note(struct shadow_clusters *c, const struct place *p,
 
 	if (!k) {
 		k = append(c, p->pointer, p->kind);
+		if (!k) {
+			c->other++;
+			return;
+		}
 		k->first_us = seen->time_us;
 	}
 	if (k->sequence == seen->sequence)
@@ -225,6 +230,10 @@ shadow_clusters_read(struct shadow_clusters *c, const struct cJSON *list)
 		struct shadow_cluster *k = append(c, text(at, "pointer"),
 						  text(at, "kind"));
 
+		if (!k) {
+			c->other += (uint64_t)number(at, "count");
+			continue;
+		}
 		k->count = (uint64_t)number(at, "count");
 		k->first_us = number(at, "first_us");
 		k->last_us = number(at, "last_us");

@@ -33,7 +33,8 @@ struct shadow_cluster {
 };
 
 /* In order of first appearance. When all places are taken, the one that has
- * not been seen for longest gives way, and its count goes to `other`. */
+ * not been seen for longest gives way, and its count goes to `other`; so does
+ * that of one for which there is no memory. */
 struct shadow_clusters {
 	struct shadow_cluster *list;
 	size_t count;

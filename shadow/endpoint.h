@@ -34,7 +34,7 @@ struct shadow_endpoints {
 struct shadow_endpoint *
 shadow_endpoints_find(const struct shadow_endpoints *e, const char *name);
 /* shadow_endpoints_get finds or makes it, or `other` when there are
- * SHADOW_ENDPOINTS_MAX or *all is SHADOW_ENDPOINTS_ALL. */
+ * SHADOW_ENDPOINTS_MAX or *all is SHADOW_ENDPOINTS_ALL; NULL without memory. */
 struct shadow_endpoint *shadow_endpoints_get(struct shadow_endpoints *e,
 					     const char *name, size_t *all);
 void shadow_endpoints_free(struct shadow_endpoints *e);

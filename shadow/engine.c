@@ -299,8 +299,8 @@ shadow_save_tally(struct shadow *s)
 	pthread_mutex_lock(&s->lock);
 	ready = !s->tally_posted && shadow_tally_unsaved(s->tally) > 0;
 	if (ready) {
-		shadow_tally_save(s->tally, put_row, e);
-		s->tally_posted = shadow_entry_is_whole(e);
+		s->tally_posted = !shadow_tally_save(s->tally, put_row, e) &&
+				  shadow_entry_is_whole(e);
 		if (!s->tally_posted)
 			shadow_tally_unsave(s->tally);
 		ready = s->tally_posted;

@@ -119,6 +119,8 @@ shadow_recover(struct shadow *s, struct error *err)
 	    journal_read_state(s->reader, SHADOW_PENDING_SPACE, on_pair,
 			       &r) != 0)
 		return error_set(err, "cannot read the shadow's state");
+	if (shadow_tally_is_short(s->tally))
+		return error_set(err, "out of memory for the shadow's sums");
 	sums = shadow_tally_sequence(s->tally);
 	r.after = r.settled < sums ? r.settled : sums;
 	return read_verdicts(&r, err);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/invariant.h"
+#include "base/counter.h"
 #include "base/id.h"
 #include "shadow/endpoint.h"
 
@@ -40,6 +40,7 @@ struct shadow_tally {
 	size_t row_count, endpoint_count;	/* of all rows */
 	int64_t sequence;
 	size_t unsaved;
+	bool is_short;			/* of memory, while it was loaded */
 };
 
 struct shadow_tally *
@@ -90,7 +91,7 @@ row_link(struct shadow_tally *t, const char *rule, const char *candidate)
 }
 
 /* In order of first appearance: a status that reads the same each time.
- * Years of renamed rules end in one row. */
+ * Years of renamed rules end in one row. NULL without memory. */
 static struct row *
 row_for(struct shadow_tally *t, const char *rule, const char *candidate)
 {
@@ -103,7 +104,8 @@ row_for(struct shadow_tally *t, const char *rule, const char *candidate)
 	if (*at)
 		return *at;
 	*at = calloc(1, sizeof(**at));
-	INVARIANT(*at);
+	if (!*at)
+		return NULL;
 	t->row_count++;
 	snprintf((*at)->rule, sizeof((*at)->rule), "%s", rule);
 	snprintf((*at)->candidate, sizeof((*at)->candidate), "%s", candidate);
@@ -180,14 +182,16 @@ count_endpoint(struct shadow_tally *t, struct row *r,
 {
 	struct shadow_example seen = { .sequence = sequence,
 				       .time_us = v->time_us };
+	struct shadow_endpoint *p = NULL;
 
-	if (!v->endpoint[0])
+	if (v->endpoint[0])
+		p = shadow_endpoints_get(&r->endpoints, v->endpoint,
+					 &t->endpoint_count);
+	if (!p)
 		return;
 	snprintf(seen.correlation, sizeof(seen.correlation), "%s",
 		 correlation);
-	shadow_endpoint_count(shadow_endpoints_get(&r->endpoints, v->endpoint,
-						   &t->endpoint_count),
-			      v, &seen);
+	shadow_endpoint_count(p, v, &seen);
 }
 
 void
@@ -199,8 +203,12 @@ shadow_tally_add(struct shadow_tally *t, const struct shadow_verdict *v,
 	if (sequence <= t->sequence)
 		return;
 	r = row_for(t, v->rule, v->candidate);
-	count_verdict(r, v, correlation);
-	count_endpoint(t, r, v, correlation, sequence);
+	if (r) {
+		count_verdict(r, v, correlation);
+		count_endpoint(t, r, v, correlation, sequence);
+	} else {
+		counter_inc(COUNTER_SHADOW_UNCOUNTED);
+	}
 	t->sequence = sequence;
 	t->unsaved++;
 }
@@ -282,7 +290,21 @@ write_newest(const struct row *r, struct json *out)
 	json_str(out, r->last_failure[0] ? r->last_failure : NULL);
 }
 
-static void
+/* Half a text must not replace a whole one: -1 without memory. */
+static int
+lend(const char *key, struct buf *text, bool *changed,
+     void (*fn)(void *, const char *, struct span), void *arg)
+{
+	int rc = text->failed ? -1 : 0;
+
+	if (!rc)
+		fn(arg, key, buf_span(text));
+	buf_fini(text);
+	*changed &= rc != 0;
+	return rc;
+}
+
+static int
 save_row(struct row *r, void (*fn)(void *, const char *, struct span),
 	 void *arg)
 {
@@ -297,14 +319,11 @@ save_row(struct row *r, void (*fn)(void *, const char *, struct span),
 	shadow_latency_save(&r->latency, &j);
 	write_newest(r, &j);
 	json_object_end(&j);
-	INVARIANT(!text.failed);
 	snprintf(key, sizeof(key), KEY_ROW "%s\t%s", r->rule, r->candidate);
-	fn(arg, key, buf_span(&text));
-	buf_fini(&text);
-	r->changed = false;
+	return lend(key, &text, &r->changed, fn, arg);
 }
 
-static void
+static int
 save_endpoint(const struct row *r, struct shadow_endpoint *p,
 	      void (*fn)(void *, const char *, struct span), void *arg)
 {
@@ -322,24 +341,25 @@ save_endpoint(const struct row *r, struct shadow_endpoint *p,
 	json_key(&j, "sums");
 	shadow_endpoint_save(p, &j);
 	json_object_end(&j);
-	INVARIANT(!text.failed);
 	snprintf(key, sizeof(key), KEY_ENDPOINT "%s\t%s\t%s", r->rule,
 		 r->candidate, p->name);
-	fn(arg, key, buf_span(&text));
-	buf_fini(&text);
-	p->changed = false;
+	return lend(key, &text, &p->changed, fn, arg);
 }
 
-static void
+static int
 save_endpoints(const struct row *r,
 	       void (*fn)(void *, const char *, struct span), void *arg)
 {
-	for (struct shadow_endpoint *p = r->endpoints.list; p; p = p->next)
+	int rc = 0;
+
+	for (struct shadow_endpoint *p = r->endpoints.list; p && !rc;
+	     p = p->next)
 		if (p->changed)
-			save_endpoint(r, p, fn, arg);
+			rc = save_endpoint(r, p, fn, arg);
+	return rc;
 }
 
-void
+int
 shadow_tally_save(struct shadow_tally *t,
 		  void (*fn)(void *arg, const char *key, struct span value),
 		  void *arg)
@@ -347,13 +367,13 @@ shadow_tally_save(struct shadow_tally *t,
 	char text[24];
 
 	for (struct row *r = t->rows; r; r = r->next)
-		if (r->changed) {
-			save_row(r, fn, arg);
-			save_endpoints(r, fn, arg);
-		}
+		if (r->changed && (save_endpoints(r, fn, arg) ||
+				   save_row(r, fn, arg)))
+			return -1;
 	snprintf(text, sizeof(text), "%lld", (long long)t->sequence);
 	fn(arg, KEY_SEQUENCE, span_of(text));
 	t->unsaved = 0;
+	return 0;
 }
 
 void
@@ -399,6 +419,9 @@ load_row(struct shadow_tally *t, const struct cJSON *tree)
 	struct row *r = row_for(t, text(tree, "rule"),
 				text(tree, "candidate"));
 
+	t->is_short |= !r;
+	if (!r)
+		return;
 	r->samples = number(tree, "samples");
 	r->matches = number(tree, "matches");
 	r->differences = number(tree, "differences");
@@ -417,9 +440,14 @@ load_endpoint(struct shadow_tally *t, const struct cJSON *tree)
 	struct row *r = row_for(t, text(tree, "rule"),
 				text(tree, "candidate"));
 
-	shadow_endpoint_load(shadow_endpoints_get(&r->endpoints,
-						  text(sums, "endpoint"),
-						  &t->endpoint_count), sums);
+	struct shadow_endpoint *p = NULL;
+
+	if (r)
+		p = shadow_endpoints_get(&r->endpoints, text(sums, "endpoint"),
+					 &t->endpoint_count);
+	t->is_short |= !p;
+	if (p)
+		shadow_endpoint_load(p, sums);
 }
 
 void
@@ -435,6 +463,12 @@ shadow_tally_load(struct shadow_tally *t, const char *key, struct span value)
 				 strlen(KEY_ENDPOINT)) == 0)
 		load_endpoint(t, tree);
 	payload_free(&tree);
+}
+
+bool
+shadow_tally_is_short(const struct shadow_tally *t)
+{
+	return t->is_short;
 }
 
 /* ---- for people ---- */

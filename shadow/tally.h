@@ -37,16 +37,19 @@ bool shadow_tally_sums(struct shadow_tally *t, const char *rule,
 /* shadow_tally_unsaved: verdicts since the last save. */
 size_t shadow_tally_unsaved(const struct shadow_tally *t);
 /* shadow_tally_save lends each row that changed, then the sequence, as
- * (key, JSON text), and calls them saved. shadow_tally_unsave undoes that
- * when the write failed. */
-void shadow_tally_save(struct shadow_tally *t,
-		       void (*fn)(void *arg, const char *key,
-				  struct span value),
-		       void *arg);
+ * (key, JSON text), and calls them saved; -1 without memory, and what was lent
+ * is not to be used. shadow_tally_unsave undoes that, also when the write
+ * failed. */
+MUST_CHECK int shadow_tally_save(struct shadow_tally *t,
+				 void (*fn)(void *arg, const char *key,
+					    struct span value),
+				 void *arg);
 void shadow_tally_unsave(struct shadow_tally *t);
 /* shadow_tally_load takes one (key, text) that save has lent. */
 void shadow_tally_load(struct shadow_tally *t, const char *key,
 		       struct span value);
+/* shadow_tally_is_short: there was no memory for something that was loaded. */
+bool shadow_tally_is_short(const struct shadow_tally *t);
 /* shadow_tally_counts: zeros for a pair that was never compared. */
 void shadow_tally_counts(const struct shadow_tally *t, const char *rule,
 			 const char *candidate, uint64_t *samples,

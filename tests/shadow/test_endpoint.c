@@ -267,7 +267,7 @@ START_TEST(recovers_exactly)
 	for (int i = 1; i <= VERDICTS; i++) {
 		add_number(t, i);
 		if (i == stop)
-			shadow_tally_save(t, on_save, &s);
+			ck_assert_int_eq(shadow_tally_save(t, on_save, &s), 0);
 	}
 	load(back, &s);
 	for (int i = 1; i <= VERDICTS; i++)
