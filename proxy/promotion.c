@@ -264,7 +264,10 @@ forget_stale(struct promotion *p, struct promotion_row *row,
 void
 promotion_settle(struct promotion *p, enum promotion_swap how)
 {
-	struct rules *rules = rules_holder_get(&p->run->proxy.rules);
+	/* Before the first set there is none to hold. */
+	struct rules *rules = how == PROMOTION_SWAPPED
+				      ? rules_holder_get(&p->run->proxy.rules)
+				      : NULL;
 	struct promotion_row *row;
 
 	for (row = p->rows; row; row = row->next) {
