@@ -599,15 +599,7 @@ def resumption_after_hand_over(case, p, origin):
             case.check(client.socket.session_reused, "%s: resumed" % version)
             case.equal(client.request("GET", "/x").status, 200, "and served")
         os.kill(pid, signal.SIGTERM)
-        lib.wait_for(lambda: is_gone(pid), "the end of the second process")
-
-
-def is_gone(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
+        lib.wait_for(lambda: lib.is_gone(pid), "the end of the second process")
 
 
 def resumption(case, p, origin):

@@ -182,9 +182,11 @@ def handed_over(case, matapalo):
                 rule_of(matapalo, "old")["killed"]),
                ("migrated", "mirror", True), "after a hand-over")
     case.equal(len(at_target(matapalo)), CALLERS, "callers, too")
-    os.kill(is_new()["pid"], signal.SIGTERM)
+    new = is_new()["pid"]
+    os.kill(new, signal.SIGTERM)
     matapalo.wait()
-    lib.wait_for(lambda: not run_info(matapalo), "its end")
+    # Its file goes before its hold on the journal does.
+    lib.wait_for(lambda: lib.is_gone(new), "its end")
     return case.matapalo(rules=case.path("rules.json"), data=matapalo.data,
                          workers=2)
 

@@ -74,14 +74,6 @@ def run_info(data):
         return {}
 
 
-def is_gone(pid):
-    try:
-        with open("/proc/%d/stat" % pid) as f:
-            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
-    except OSError:
-        return True
-
-
 def descriptors(pid):
     return len(os.listdir("/proc/%d/fd" % pid))
 
@@ -91,7 +83,7 @@ def hand_over(case, matapalo, pid):
     os.kill(pid, signal.SIGUSR2)
     lib.wait_for(lambda: run_info(matapalo.data).get("pid") not in
                  (None, pid), "another process in run.json")
-    lib.wait_for(lambda: is_gone(pid), "the old process to end")
+    lib.wait_for(lambda: lib.is_gone(pid), "the old process to end")
     matapalo.info = run_info(matapalo.data)
     matapalo.admin = matapalo.info["admin"]
     lib.wait_for(matapalo._ready, "the new process to be ready")
@@ -100,7 +92,7 @@ def hand_over(case, matapalo, pid):
 
 def end(case, matapalo, pid):
     os.kill(pid, signal.SIGTERM)
-    lib.wait_for(lambda: is_gone(pid), "the end")
+    lib.wait_for(lambda: lib.is_gone(pid), "the end")
     case.check(not run_info(matapalo.data), "run.json is removed")
 
 
@@ -153,9 +145,9 @@ def what_still_runs(case, origin):
                  (None, old), "another process in run.json")
     with Client(port) as client:
         case.equal(client.request("GET", "/x?n=2").status, 200, "served")
-    case.check(not is_gone(old), "the old one still has something to do")
+    case.check(not lib.is_gone(old), "the old one still has something to do")
     case.equal(long.read().status, 200, "a long answer arrives whole")
-    lib.wait_for(lambda: is_gone(old), "the old process to end")
+    lib.wait_for(lambda: lib.is_gone(old), "the old process to end")
     end(case, matapalo, run_info(matapalo.data)["pid"])
     rows = matapalo.query("SELECT count(*) FROM events WHERE type = "
                           "'matapalo.exchange.v1'")
@@ -429,7 +421,7 @@ def notification(case, origin):
         case.equal(s.recv(4096), b"MAINPID=%d" % pid, "MAINPID")
         os.kill(pid, signal.SIGTERM)
         case.check(s.recv(4096).startswith(b"STOPPING=1"), "STOPPING")
-        lib.wait_for(lambda: is_gone(pid), "the end")
+        lib.wait_for(lambda: lib.is_gone(pid), "the end")
 
 
 def port_in_use(case, origin):

@@ -56,6 +56,15 @@ def is_sanitized():
     return b"__asan_init" in program or b"__tsan_init" in program
 
 
+def is_gone(pid):
+    """A process that has ended, whoever has to reap it."""
+    try:
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
 def wait_for(condition, what, seconds=20.0):
     """Polls until condition() is truthy and returns that value."""
     end = time.monotonic() + seconds
