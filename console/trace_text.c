@@ -278,11 +278,11 @@ put_data(struct json *j, const struct trace_event *e)
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		json_given_str(j, strrchr(words[i], '/') + 1,
-			 trace_word(e, words[i]));
+			       trace_word(e, words[i]));
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		if (payload_at(e->data, numbers[i]))
 			json_member_i64(j, strrchr(numbers[i], '/') + 1,
-				   trace_number(e, numbers[i], 0));
+					trace_number(e, numbers[i], 0));
 }
 
 static void
