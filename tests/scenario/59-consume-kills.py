@@ -61,6 +61,11 @@ class Case:
                 return g
         return None
 
+    def are_all_here(self):
+        """The newest may still be starting, deaf to signals."""
+        g = self.group()
+        return g and g["consumers"] == CONSUMERS
+
     def is_through(self):
         g = self.group()
         return g and not (g["lag_events"] or g["in_flight"] or
@@ -109,6 +114,7 @@ def scenario(case):
     lib.wait_for(run.is_through, "all events to be settled", 60)
     case.equal(run.group()["dead"], 0, "dead letters")
     check_books(case, run.lines(), run.published)
+    lib.wait_for(run.are_all_here, "all consumers to be connected", 30)
     for c in run.consumers:
         c.signal(lib.signal.SIGTERM)
     for c in run.consumers:
