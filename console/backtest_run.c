@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "console/backtest.h"
+#include "console/shadowed.h"
 #include "rules/rules.h"
 #include "shadow/candidate.h"
 #include "shadow/compare.h"
@@ -60,21 +61,14 @@ rule_of(const struct backtest *b, const struct shadow_exchange *x)
 {
 	const struct rules_rule *u =
 		b->rules ? rules_find(b->rules, x->rule) : NULL;
-	struct shadow_rule rule = { .name = *x->rule ? x->rule : "default",
-				    .target = "backtest",
-				    .url = b->target,
-				    .timeout_ms = b->timeout_ms };
+	struct shadow_rule rule = { 0 };
 
-	if (!u)
-		return rule;
-	rule.ignore = u->compare.ignore;
-	rule.ignore_count = u->compare.ignore_count;
-	rule.headers = u->compare.headers;
-	rule.header_count = u->compare.header_count;
-	rule.tolerance = (const void *)u->compare.tolerance;
-	rule.tolerance_count = u->compare.tolerance_count;
-	rule.unordered = (const void *)u->compare.unordered;
-	rule.unordered_count = u->compare.unordered_count;
+	if (u)
+		rule = shadowed_rule(u);
+	rule.name = *x->rule ? x->rule : "default";
+	rule.target = "backtest";
+	rule.url = b->target;
+	rule.timeout_ms = b->timeout_ms;
 	return rule;
 }
 

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/counter.h"
 #include "base/log.h"
+#include "console/shadowed.h"
 #include "outbound/outbound.h"
 #include "proxy/bus_tls.h"
 #include "proxy/hooks.h"
@@ -231,12 +232,8 @@ reload_rules(struct run *r)
 
 /* ---- shadow ---- */
 
-/* The shadow and the adapters do not know of rules: their lists have the
- * same shape, so that they are lent and not copied. */
-_Static_assert(sizeof(struct rules_tolerance) ==
-	       sizeof(struct payload_tolerance), "same shape");
-_Static_assert(sizeof(struct rules_unordered) ==
-	       sizeof(struct payload_unordered), "same shape");
+/* Adapters do not know of rules: lists have the same shape, so that they are
+ * lent and not copied. */
 _Static_assert(sizeof(struct rules_setting) ==
 	       sizeof(struct adapter_setting), "same shape");
 
@@ -257,63 +254,14 @@ plan_release(void *arg)
 	free(m);
 }
 
-/* Whom the live path would not believe, the shadow does not either. */
-static const struct outbound_tls *
-plan_tls(struct outbound_tls *out, const struct rules_tls *t)
-{
-	*out = (struct outbound_tls){
-		.verify = t->verify,
-		.min_version = t->min_version == RULES_TLS_1_3 ?
-				       OUTBOUND_TLS_1_3 : OUTBOUND_TLS_1_2,
-		.server_name = t->server_name,
-		.ca = t->ca.text,
-		.crl_path = t->crl.path,
-		.certificate = t->certificate.text,
-		.key = t->key.text,
-	};
-	return out;
-}
-
-static void
-plan_target(struct shadow_rule *out, const struct rules_target *t)
-{
-	out->target = t->name;
-	if (t->kind == RULES_TARGET_COMMAND) {
-		out->command = t->command;
-		out->timeout_ms = t->reply_within_ms;
-		return;
-	}
-	out->url = t->url;
-	out->proxy_header = t->proxy_protocol != RULES_PROXY_NONE;
-	out->timeout_ms = t->total_ms ? t->total_ms : t->head_ms;
-	if (t->address_count &&
-	    t->addresses[0].addr.ss_family == AF_UNIX)
-		out->unix_path = t->addresses[0].text + strlen("unix:");
-}
-
 static void
 plan_rule(struct shadow_rule *out, const struct rules_rule *u,
-	  const struct rules_target *candidate, struct outbound_tls *tls,
+	  const struct rules_target *candidate, struct plan_memory *m,
 	  struct span tls_header)
 {
-	const struct rules_compare *c = &u->compare;
-
-	*out = (struct shadow_rule){
-		.name = u->name,
-		.unsafe_allowed = u->shadow_unsafe,
-		.ignore = c->ignore,
-		.ignore_count = c->ignore_count,
-		.headers = c->headers,
-		.header_count = c->header_count,
-		.tolerance = (const void *)c->tolerance,
-		.tolerance_count = c->tolerance_count,
-		.unordered = (const void *)c->unordered,
-		.unordered_count = c->unordered_count,
-	};
-	plan_target(out, candidate);
+	*out = shadowed_rule(u);
 	out->tls_header = tls_header;
-	if (candidate->tls)
-		out->tls = plan_tls(&tls[candidate->index], candidate->tls);
+	shadowed_target(out, candidate, &m->tls[candidate->index]);
 }
 
 static void
@@ -339,8 +287,8 @@ publish_shadow(struct run *r, struct rules *rules)
 			rules_shadow_at(u, rules_place(u));
 
 		if (candidate)
-			plan_rule(&m->list[plan.count++], u, candidate,
-				  m->tls, r->proxy.tls_client_header);
+			plan_rule(&m->list[plan.count++], u, candidate, m,
+				  r->proxy.tls_client_header);
 	}
 	plan.rules = m->list;
 	plan.redact = &rules->redact;
