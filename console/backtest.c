@@ -6,10 +6,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "console/command.h"
 #include "console/diff.h"
+#include "console/shadowed.h"
 #include "payload/payload.h"
 #include "rules/rules.h"
 #include "rules/units.h"
@@ -22,24 +22,6 @@
 #define ALL_PPM 1000000u
 
 /* ---- options ---- */
-
-/* Without the key of the journal nobody can tell whether secrets agree; they
- * are left out then. */
-static int
-read_key(struct backtest *b, const struct command_call *call,
-	 struct error *err)
-{
-	struct buf path CLEANUP(buf_fini) = { 0 };
-
-	buf_printf(&path, "%s/redact.key", command_data(call));
-	if (!b->rules || access(buf_str(&path), R_OK) != 0)
-		return 0;
-	if (digest_key_load(&b->key, buf_str(&path), err))
-		return -1;
-	b->plan.redact = &b->rules->redact;
-	b->plan.key = &b->key;
-	return 0;
-}
 
 static int
 read_target(struct backtest *b, const struct command_call *call,
@@ -77,7 +59,10 @@ read_options(struct backtest *b, const struct command_call *call,
 			return error_context(err, "%s",
 					     call->values[OPTION_RULES]);
 	}
-	return read_key(b, call, err);
+	if (!b->rules)
+		return 0;
+	b->plan.redact = &b->rules->redact;
+	return shadowed_secrets(&b->plan, &b->key, command_data(call), err);
 }
 
 static int

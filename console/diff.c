@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "console/command.h"
+#include "console/diff_why.h"
 #include "console/file.h"
 #include "console/reading.h"
 
@@ -170,14 +171,19 @@ show(struct diff *d)
 {
 	const char *html = d->call->values[OPTION_HTML];
 	const char *example = d->call->values[OPTION_EXAMPLE];
+	const char *replayed = d->call->values[OPTION_REPLAY];
 	struct error err = { 0 };
 
 	if (example)
 		return show_example(d, example);
+	if (replayed)
+		return diff_replay(d->call, d->reader, &d->out);
 	if (read_report(d, &err)) {
 		error_context(&err, "diff");
 		return command_fail(COMMAND_FAILED, NULL, &err);
 	}
+	if (d->call->values[OPTION_WHY])
+		return diff_why(d->call, d->reader, d->report, &d->out);
 	if (html)
 		return write_page(d, html);
 	if (d->call->values[OPTION_JSON])
@@ -185,6 +191,31 @@ show(struct diff *d)
 	else
 		diff_write_table(d->report, &d->filter, &d->out);
 	return command_print(&d->out);
+}
+
+/* Each of them is all that is printed. */
+static int
+check_options(const struct command_call *call, struct error *err)
+{
+	static const enum command_option alone[] = {
+		OPTION_HTML, OPTION_EXAMPLE, OPTION_WHY, OPTION_REPLAY,
+		OPTION_JSON,
+	};
+	const char *first = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(alone); i++) {
+		const char *name = command_option_row(alone[i])->name;
+
+		if (!call->values[alone[i]])
+			continue;
+		if (first)
+			return error_set(err, "%s and %s: one at a time",
+					 first, name);
+		first = name;
+	}
+	if (call->values[OPTION_TARGET] && !call->values[OPTION_REPLAY])
+		return error_set(err, "--target is for --replay");
+	return 0;
 }
 
 int
@@ -197,7 +228,8 @@ command_diff(const struct command_call *call)
 	};
 	struct error err = { 0 };
 
-	d.reader = reading_open(call, &err);
+	if (check_options(call, &err) == 0)
+		d.reader = reading_open(call, &err);
 	if (d.reader)
 		return show(&d);
 	error_context(&err, "diff");

@@ -20,6 +20,14 @@ bool diff_takes_endpoint(const struct diff_filter *f,
 /* diff_write_table appends rules, endpoints and clusters for a terminal. */
 void diff_write_table(const struct cJSON *report,
 		      const struct diff_filter *f, struct buf *out);
+/* Parts of it: what it is about, the differences of its verdict; and a value
+ * on one line (NULL: none) for a table. */
+void diff_write_head(const struct shadow_case *c, struct buf *out);
+void diff_write_differences(const struct shadow_verdict *v, struct buf *out);
+struct table;
+void diff_value_cell(struct table *t, const char *value);
+/* diff_blank_controls: the terminal is not the candidate's. */
+void diff_blank_controls(struct buf *out, size_t from);
 /* diff_write_case appends one exchange, both answers side by side. */
 void diff_write_case(const struct shadow_case *c, struct buf *out);
 /* diff_write_html appends one page that needs nothing else; examples are

@@ -189,8 +189,8 @@ diff_write_table(const struct cJSON *report, const struct diff_filter *f,
 /* ---- one exchange ---- */
 
 /* One line: what is longer is cut, what is between is a space. */
-static void
-value_cell(struct table *t, const char *value)
+void
+diff_value_cell(struct table *t, const char *value)
 {
 	char cut[CELL_MOST + 4];
 	size_t n = 0;
@@ -217,8 +217,8 @@ on_line(void *arg, const struct shadow_line *l)
 
 	table_cell(arg, "%s", marks[l->kind]);
 	table_cell(arg, "%s", l->pointer);
-	value_cell(arg, l->legacy);
-	value_cell(arg, l->candidate);
+	diff_value_cell(arg, l->legacy);
+	diff_value_cell(arg, l->candidate);
 }
 
 /* Without both answers: what the verdict itself has. */
@@ -228,14 +228,23 @@ differences_rows(struct table *t, const struct shadow_verdict *v)
 	for (size_t i = 0; i < v->count; i++) {
 		table_cell(t, "!");
 		table_cell(t, "%s (%s)", v->at[i].pointer, v->at[i].kind);
-		value_cell(t, v->at[i].legacy);
-		value_cell(t, v->at[i].candidate);
+		diff_value_cell(t, v->at[i].legacy);
+		diff_value_cell(t, v->at[i].candidate);
 	}
 }
 
-static void
-write_head(const struct shadow_case *c, struct buf *out)
+void
+diff_blank_controls(struct buf *out, size_t from)
 {
+	for (size_t i = from; i < out->len; i++)
+		if ((unsigned char)out->data[i] < ' ' && out->data[i] != '\n')
+			out->data[i] = '?';
+}
+
+void
+diff_write_head(const struct shadow_case *c, struct buf *out)
+{
+	size_t from = out->len;
 	char when[CLOCK_RFC3339_SIZE];
 
 	buf_printf(out, "exchange   %s\n", c->correlation);
@@ -251,28 +260,28 @@ write_head(const struct shadow_case *c, struct buf *out)
 	buf_printf(out, "latency    legacy %.1f ms, candidate %.1f ms\n\n",
 		   (double)c->v.legacy_us / 1000,
 		   (double)c->v.candidate_us / 1000);
+	diff_blank_controls(out, from);
 }
 
-/* The terminal is not the candidate's. */
-static void
-blank_controls(struct buf *out, size_t from)
+static const char *const heads[] = { "<", "<AT", "<LEGACY", "<CANDIDATE" };
+
+void
+diff_write_differences(const struct shadow_verdict *v, struct buf *out)
 {
-	for (size_t i = from; i < out->len; i++)
-		if ((unsigned char)out->data[i] < ' ' && out->data[i] != '\n')
-			out->data[i] = '?';
+	struct table t CLEANUP(table_fini) = { 0 };
+
+	table_init(&t, heads, ARRAY_SIZE(heads));
+	differences_rows(&t, v);
+	table_write(&t, out);
 }
 
 void
 diff_write_case(const struct shadow_case *c, struct buf *out)
 {
-	static const char *const heads[] = { "<", "<AT", "<LEGACY",
-					     "<CANDIDATE" };
 	struct table t CLEANUP(table_fini) = { 0 };
-	size_t from = out->len;
 
 	table_init(&t, heads, ARRAY_SIZE(heads));
-	write_head(c, out);
-	blank_controls(out, from);
+	diff_write_head(c, out);
 	if (c->x && c->has_answer)
 		shadow_case_lines(c, LINES_MOST, on_line, &t);
 	else

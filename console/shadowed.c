@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 /* Lists have the same shape, so that they are lent and not copied. */
 _Static_assert(sizeof(struct rules_tolerance) ==
@@ -65,4 +66,20 @@ shadowed_target(struct shadow_rule *out, const struct rules_target *t,
 		out->unix_path = t->addresses[0].text + strlen("unix:");
 	if (t->tls)
 		out->tls = fill_tls(tls, t->tls);
+}
+
+int
+shadowed_secrets(struct shadow_plan *plan, struct digest_key *key,
+		 const char *data, struct error *err)
+{
+	struct buf path CLEANUP(buf_fini) = { 0 };
+
+	buf_printf(&path, "%s/redact.key", data);
+	if (access(buf_str(&path), R_OK) != 0)
+		plan->redact = NULL;
+	else if (digest_key_load(key, buf_str(&path), err))
+		return -1;
+	else
+		plan->key = key;
+	return 0;
 }

@@ -3,6 +3,9 @@
 #ifndef CONSOLE_SHADOWED_H
 #define CONSOLE_SHADOWED_H
 
+#include "base/attr.h"
+#include "base/digest.h"
+#include "base/error.h"
 #include "outbound/outbound.h"
 #include "rules/rules.h"
 #include "shadow/shadow.h"
@@ -14,5 +17,11 @@ struct shadow_rule shadowed_rule(const struct rules_rule *u);
  * asked over TLS. */
 void shadowed_target(struct shadow_rule *out, const struct rules_target *t,
 		     struct outbound_tls *tls);
+/* shadowed_secrets gives a plan whose `redact` is set the key of that data
+ * directory; without one nobody can tell whether secrets agree, and they are
+ * left out. -1 with err when it cannot be read. */
+MUST_CHECK int shadowed_secrets(struct shadow_plan *plan,
+				struct digest_key *key, const char *data,
+				struct error *err);
 
 #endif

@@ -300,6 +300,11 @@ const struct rules_target *rules_shadow_at(const struct rules_rule *rule,
 /* rules_find: the rule of that name ("default" is one), or NULL. */
 struct rules_rule *rules_find(const struct rules *r, const char *name);
 
+/* rules_entry_line: on which line of a file's text "compare" of that rule has
+ * that entry: an element of the list `key`, a member of the object, or `key`
+ * itself. 0: it is not there. Any thread. */
+int rules_entry_line(struct span file, const char *rule, const char *key,
+		     const char *entry);
 /* rules_lint appends warnings (overlapping or unreachable rules, unused
  * targets), one a line, and returns their number. */
 size_t rules_lint(const struct rules *r, struct buf *out);

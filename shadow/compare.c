@@ -235,7 +235,8 @@ compare_json(const struct shadow_rule *rule, const struct cJSON *a,
 	};
 	struct report r = { skip_redacted, v };
 	/* Those that are skipped must not use up the places of the others. */
-	size_t max = skip_redacted ? SIZE_MAX : SHADOW_DIFFERENCES_MAX;
+	size_t max = skip_redacted || v->sieve ? SIZE_MAX
+					       : SHADOW_DIFFERENCES_MAX;
 	size_t n = payload_compare_json(a, b, &how, max, on_difference, &r);
 
 	if (n > max)

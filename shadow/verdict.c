@@ -33,17 +33,22 @@ void
 shadow_verdict_add(struct shadow_verdict *v, const char *pointer,
 		   const char *kind, struct span legacy, struct span candidate)
 {
-	struct shadow_difference *d;
+	struct shadow_difference d;
 
+	if (!v->sieve && v->count == SHADOW_DIFFERENCES_MAX) {
+		v->total++;
+		return;
+	}
+	copy_cut(d.pointer, sizeof(d.pointer), span_of(pointer));
+	copy_cut(d.kind, sizeof(d.kind), span_of(kind));
+	copy_cut(d.legacy, sizeof(d.legacy), legacy);
+	copy_cut(d.candidate, sizeof(d.candidate), candidate);
+	if (v->sieve && v->sieve(v->sieve_arg, &d))
+		return;
 	v->outcome = SHADOW_DIFFERENCE;
 	v->total++;
-	if (v->count == SHADOW_DIFFERENCES_MAX)
-		return;
-	d = &v->at[v->count++];
-	copy_cut(d->pointer, sizeof(d->pointer), span_of(pointer));
-	copy_cut(d->kind, sizeof(d->kind), span_of(kind));
-	copy_cut(d->legacy, sizeof(d->legacy), legacy);
-	copy_cut(d->candidate, sizeof(d->candidate), candidate);
+	if (v->count < SHADOW_DIFFERENCES_MAX)
+		v->at[v->count++] = d;
 }
 
 void

@@ -48,6 +48,9 @@ struct shadow_verdict {
 	 * only whether it is there. */
 	bool has_answer;
 	struct span answer;
+	/* Looks at each difference first; true: it does not count. */
+	bool (*sieve)(void *arg, const struct shadow_difference *d);
+	void *sieve_arg;
 	size_t total;		/* differences found; count of them kept */
 	size_t count;
 	struct shadow_difference at[SHADOW_DIFFERENCES_MAX];

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rules/position.h"
+#include "rules/rules.h"
 #include "tests/rules/table.h"
 
 /* Each leaf names its own line and column. */
@@ -105,9 +106,43 @@ START_TEST(depth_is_counted_outside_strings)
 }
 END_TEST
 
+START_TEST(entries_of_compare)
+{
+	static const struct {
+		const char *rule, *key, *entry;
+		int line;
+	} rows[] = {
+		{ "a", "ignore", "/at", 4 }, { "a", "ignore", "/b", 5 },
+		{ "a", "ignore", "/c", 0 }, { "a", "tolerance", "/p", 6 },
+		{ "a", "tolerance", "tolerance", 6 },
+		{ "a", "noise", "1%", 7 }, { "a", "headers", "etag", 0 },
+		{ "b", "ignore", "/at", 0 }, { "c", "ignore", "/at", 0 },
+		{ "default", "ignore", "/at", 10 },
+	};
+	static const char text[] =
+		"{ \"rules\": [\n"
+		"  { \"name\": 1 }, { \"name\": \"a\",\n"
+		"    \"compare\": {\n"
+		"      \"ignore\": [ \"/at\",\n"
+		"                  \"/b\" ],\n"
+		"      \"tolerance\": { \"/p\": 1 },\n"
+		"      \"noise\": \"1%\" } },\n"
+		"  { \"name\": \"b\" } ],\n"
+		"  \"default\": { \"compare\": {\n"
+		"    \"ignore\": [ \"/at\" ] } } }";
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		ck_assert_int_eq(rules_entry_line(span_of(text), rows[i].rule,
+						  rows[i].key, rows[i].entry),
+				 rows[i].line);
+	ck_assert_int_eq(rules_entry_line(span_of("{"), "a", "b", "c"), 0);
+}
+END_TEST
+
 static void
 fill(TCase *t)
 {
+	tcase_add_test(t, entries_of_compare);
 	tcase_add_test(t, values_are_found);
 	tcase_add_test(t, keys_lines_and_paths);
 	tcase_add_test(t, depth_is_counted_outside_strings);

@@ -124,6 +124,69 @@ def side_by_side(case, matapalo, exchange):
     case.equal(out.returncode, 1, "an unknown exchange")
 
 
+def why(case, matapalo, rules, exchange):
+    with open(rules, encoding="utf-8") as f:
+        line = 1 + [n for n, text in enumerate(f) if '"/at"' in text][-1]
+    out = matapalo.command("diff", "--why", exchange)
+    case.equal(out.returncode, 0, "--why: " + out.stderr)
+    rows = {row.split()[0]: row for row in out.stdout.splitlines()
+            if row.startswith(("/", "header:"))}
+    case.check(rows["/items/1/price"].endswith("yes"), out.stdout)
+    case.check('no: "ignore" "/at" (%s:%d)' % (rules, line) in rows["/at"],
+               "by which entry, and where: " + rows["/at"])
+    case.check("canary" not in out.stdout, "secrets stay digests")
+    out = matapalo.command("diff", "--why", "any")
+    case.equal(out.returncode, 0, "--why RULE: " + out.stderr)
+    row = [r.split() for r in out.stdout.splitlines()
+           if r.startswith("ignore")][0]
+    case.check(row[:3] == ["ignore", "/at", "(%s:%d)" % (rules, line)]
+               and int(row[3]) > 1, "sums of an entry: " + out.stdout)
+    for wrong in ("nobody", "01890a5d-ac96-774b-bcce-b302099a8057"):
+        out = matapalo.command("diff", "--why", wrong)
+        case.equal(out.returncode, 1, "--why " + wrong)
+
+
+def replay(case, matapalo, rules, exchange, candidate, mended):
+    seen = len(candidate.seen)
+    out = matapalo.command("diff", "--replay", exchange)
+    case.equal(out.returncode, 1, "still different: " + out.stderr)
+    case.check("/items/1/price" in out.stdout and
+               out.stdout.endswith("differs\n"), out.stdout)
+    case.check("canary" not in out.stdout, "secrets stay digests")
+    case.equal(len(candidate.seen), seen + 1, "exactly one request")
+    method, path, headers, _body = candidate.seen[-1]
+    case.equal(headers.get("Matapalo-Shadow"), "1", "marked")
+    case.check(method == "GET" and path.startswith("/any/users/"), path)
+    out = matapalo.command("diff", "--replay", exchange, "--target",
+                           mended.url)
+    case.equal((out.returncode, len(mended.seen)), (0, 1),
+               "mended: " + out.stdout + out.stderr)
+    case.check('"/at"' in out.stdout and out.stdout.endswith("equal\n"),
+               out.stdout)
+    out = matapalo.command("diff", "--replay", exchange, "--target",
+                           "http://127.0.0.1:9", "--rules", rules)
+    case.check(out.returncode == 1 and "did not answer" in out.stderr,
+               out.stderr)
+
+
+def unsafe(case, matapalo, rules, candidate):
+    with Client(matapalo.port) as client:
+        client.request("POST", "/any/users/1", b"{}")
+    lib.wait_for(lambda: matapalo.query(
+        "SELECT correlationid FROM exchanges WHERE method = 'POST'"), "POST")
+    exchange, = matapalo.query(
+        "SELECT correlationid FROM exchanges WHERE method = 'POST'")[0]
+    seen = len(candidate.seen)
+    out = matapalo.command("diff", "--replay", exchange)
+    case.check(out.returncode == 2 and "shadow_unsafe" in out.stderr,
+               out.stderr)
+    case.equal(len(candidate.seen), seen, "nothing was sent")
+    for args in (("--why", "any", "--json"), ("--target", candidate.url),
+                 ("--replay", exchange, "--target", "here")):
+        out = matapalo.command("diff", *args)
+        case.equal(out.returncode, 2, "wrong usage: %s" % (args,))
+
+
 def page(case, matapalo):
     path = case.path("report.html")
     out = matapalo.command("diff", "--html", path)
@@ -167,6 +230,11 @@ def scenario(case):
     exchange = numbers(case, matapalo)
     table(case, matapalo)
     side_by_side(case, matapalo, exchange)
+    why(case, matapalo, rules, exchange)
+    mended = lib.App(case, lambda *call: (200, dict(legacy_answer(*call)[1],
+                                                    at=3)))
+    replay(case, matapalo, rules, exchange, candidate, mended)
+    unsafe(case, matapalo, rules, candidate)
     page(case, matapalo)
     before = report(case, matapalo)
     matapalo.signal(lib.signal.SIGKILL)

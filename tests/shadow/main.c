@@ -33,6 +33,7 @@ main(int argc, char **argv)
 	suite_add_tcase(s, case_side());
 	suite_add_tcase(s, case_exchange());
 	suite_add_tcase(s, case_compare());
+	suite_add_tcase(s, case_why());
 	suite_add_tcase(s, case_verdict());
 	suite_add_tcase(s, case_tally());
 	suite_add_tcase(s, case_pending());
