@@ -24,6 +24,7 @@ shadowed_rule(const struct rules_rule *u)
 		.ignore_count = c->ignore_count,
 		.headers = c->headers,
 		.header_count = c->header_count,
+		.any_coding = c->any_coding,
 		.tolerance = (const void *)c->tolerance,
 		.tolerance_count = c->tolerance_count,
 		.unordered = (const void *)c->unordered,

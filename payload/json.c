@@ -68,6 +68,20 @@ payload_parse(struct span text, struct error *err)
 	return payload_tree(text, err);
 }
 
+/* A value stands behind each of these; those in strings count as well. */
+#define NODE_BYTES (sizeof(cJSON) + 16)
+
+size_t
+payload_tree_cost(struct span text)
+{
+	size_t nodes = 1;
+
+	for (size_t i = 0; i < text.len; i++)
+		nodes += text.at[i] == ',' || text.at[i] == '[' ||
+			 text.at[i] == '{';
+	return nodes * NODE_BYTES + text.len;
+}
+
 void
 payload_free(struct cJSON **p)
 {

@@ -30,6 +30,9 @@ MUST_CHECK struct cJSON *payload_parse_lifted(struct span text,
 /* payload_lifted lends the part of `text` (that was parsed, with a count above
  * 0) for which the member `name` stands; empty: it stands for itself. */
 struct span payload_lifted(const struct cJSON *p, struct span text);
+/* payload_tree_cost: about the bytes of memory, and never less than half of
+ * them, that the tree of a text takes. */
+size_t payload_tree_cost(struct span text);
 void payload_free(struct cJSON **p);
 /* payload_check: would payload_parse take it, at most depth_max deep? 0 or
  * -1 with err (line and column). Allocates nothing. A byte order mark, which

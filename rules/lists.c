@@ -62,6 +62,20 @@ load_unordered(struct rules_load *l, const struct rules_node *map,
 	return 0;
 }
 
+static int
+load_coding(struct rules_load *l, const struct rules_node *node,
+	    struct rules_compare *out)
+{
+	static const char *const words[] = { "same", "any" };
+	size_t chosen;
+
+	if (keys_choice(l, node, KEY_COMPARE_CODING, words, ARRAY_SIZE(words),
+			&chosen) < 0)
+		return -1;
+	out->any_coding = chosen == 1;
+	return 0;
+}
+
 int
 rule_load_compare(struct rules_load *l, const struct rules_node *node,
 		  struct rules_compare *out)
@@ -71,7 +85,8 @@ rule_load_compare(struct rules_load *l, const struct rules_node *node,
 	if (keys_strings(l, node, KEY_COMPARE_IGNORE, keys_check_pointer,
 			 &out->ignore, &out->ignore_count) < 0 ||
 	    keys_strings(l, node, KEY_COMPARE_HEADERS, keys_check_token,
-			 &out->headers, &out->header_count) < 0)
+			 &out->headers, &out->header_count) < 0 ||
+	    load_coding(l, node, out) < 0)
 		return -1;
 	if (keys_get(node, KEY_COMPARE_TOLERANCE, &at) &&
 	    load_tolerance(l, &at, out) < 0)

@@ -128,6 +128,7 @@ struct rules_compare {
 	size_t ignore_count;
 	const char *const *headers;	/* response headers to compare too */
 	size_t header_count;
+	bool any_coding;		/* Content-Encoding may differ */
 	struct rules_tolerance { const char *pointer; double by; } *tolerance;
 	size_t tolerance_count;
 	/* key NULL: as a set; else match elements by this member */

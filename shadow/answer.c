@@ -2,6 +2,8 @@
 /* A candidate's answer as a verdict keeps it, for people to look at. */
 #include "shadow/answer.h"
 
+#include "shadow/body.h"
+
 #define FIELDS_MOST 64
 #define VALUE_MOST 1024u
 
@@ -121,6 +123,27 @@ write_secret_body(const struct shadow_plan *plan, struct span body,
 	buf_fini(&redacted);
 }
 
+/* As it is compared: without its codings, where they can be undone. */
+static void
+write_readable(const struct shadow_plan *plan, const struct shadow_answer *a,
+	       struct json *out)
+{
+	struct shadow_body body;
+
+	shadow_body_open(&body, a->fields, a->body);
+	if ((a->redacted && body.coding == PAYLOAD_CODING_NONE) ||
+	    !has_named_secrets(plan))
+		write_body(body.bytes, out);
+	else
+		write_secret_body(plan, body.too_dear ? a->body : body.bytes,
+				  out);
+	if (body.coding == PAYLOAD_CODING_UNDONE) {
+		json_key(out, "decoded");
+		json_bool(out, true);
+	}
+	shadow_body_fini(&body);
+}
+
 void
 shadow_answer_write(const struct shadow_plan *plan,
 		    const struct shadow_answer *a, struct json *out)
@@ -129,10 +152,7 @@ shadow_answer_write(const struct shadow_plan *plan,
 	json_key(out, "status");
 	json_i64(out, a->status);
 	write_fields(plan, a, out);
-	if (a->redacted || !has_named_secrets(plan))
-		write_body(a->body, out);
-	else
-		write_secret_body(plan, a->body, out);
+	write_readable(plan, a, out);
 	json_key(out, "body_bytes");
 	json_u64(out, a->body.len);
 	json_object_end(out);

@@ -2,16 +2,17 @@
 /* Two answers to one request: what differs.
  *
  * Status first, then the headers that the rule names and the coding, then the
- * bodies: as
- * JSON by structure when both are JSON, else byte by byte. */
+ * bodies, without their codings: as JSON by structure when both are JSON, else
+ * byte by byte. */
 #include "shadow/compare.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
+#include "shadow/body.h"
+
 #define REDACTED "redacted:"
-#define CODING "content-encoding"
 /* How much of what is before the first different byte is shown. */
 #define CONTEXT_BYTES 16
 
@@ -119,8 +120,8 @@ is_named(const struct shadow_rule *rule, const char *name)
 	return false;
 }
 
-/* The coding is what the bytes of the body mean (RFC 9110 8.4): the same
- * bytes under another one are another body, whatever the rule names. */
+/* A caller who cannot undo the coding cannot read the answer (RFC 9110 8.4):
+ * it is compared unless the rule says that any will do. */
 static void
 compare_headers(const struct shadow_plan *plan,
 		const struct shadow_rule *rule,
@@ -130,8 +131,8 @@ compare_headers(const struct shadow_plan *plan,
 {
 	for (size_t i = 0; i < rule->header_count; i++)
 		compare_header(plan, rule->headers[i], legacy, candidate, v);
-	if (!is_named(rule, CODING))
-		compare_header(plan, CODING, legacy, candidate, v);
+	if (!rule->any_coding && !is_named(rule, SHADOW_CODING))
+		compare_header(plan, SHADOW_CODING, legacy, candidate, v);
 }
 
 /* ---- bodies ---- */
@@ -182,24 +183,31 @@ has_named_secrets(const struct shadow_plan *plan)
 	       (plan->redact->json_count || plan->redact->query_count);
 }
 
+static struct span
+shown(const struct shadow_plan *plan, const struct shadow_answer *a,
+      size_t first, char digest[REDACT_TEXT_SIZE])
+{
+	if (a->redacted || !has_named_secrets(plan))
+		return excerpt(a->body, first);
+	return span_of(redact_text(plan->key, a->body, digest));
+}
+
 static void
-compare_bytes(const struct shadow_plan *plan, struct span a,
+compare_bytes(const struct shadow_plan *plan,
+	      const struct shadow_answer *legacy,
 	      const struct shadow_answer *candidate, struct shadow_verdict *v)
 {
-	struct span b = candidate->body;
+	struct span a = legacy->body, b = candidate->body;
 	size_t n = a.len < b.len ? a.len : b.len, first = 0;
-	char digest[REDACT_TEXT_SIZE];
-	struct span shown;
+	char x[REDACT_TEXT_SIZE], y[REDACT_TEXT_SIZE];
 
 	if (span_equal(a, b))
 		return;
 	while (first < n && a.at[first] == b.at[first])
 		first++;
-	shown = has_named_secrets(plan) && !candidate->redacted
-			? span_of(redact_text(plan->key, b, digest))
-			: excerpt(b, first);
 	shadow_verdict_add(v, "body", first == n ? "length" : "bytes",
-			   excerpt(a, first), shown);
+			   shown(plan, legacy, first, x),
+			   shown(plan, candidate, first, y));
 }
 
 struct report {
@@ -244,10 +252,10 @@ compare_json(const struct shadow_rule *rule, const struct cJSON *a,
 }
 
 static void
-compare_bodies(const struct shadow_plan *plan, const struct shadow_rule *rule,
-	       const struct shadow_answer *legacy,
-	       const struct shadow_answer *candidate,
-	       struct shadow_verdict *v)
+compare_texts(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	      const struct shadow_answer *legacy,
+	      const struct shadow_answer *candidate,
+	      struct shadow_verdict *v)
 {
 	struct cJSON *a = parse_body(legacy), *b = parse_body(candidate);
 
@@ -255,7 +263,7 @@ compare_bodies(const struct shadow_plan *plan, const struct shadow_rule *rule,
 		compare_json(rule, a, b, !plan->key && !candidate->redacted,
 			     v);
 	else
-		compare_bytes(plan, legacy->body, candidate, v);
+		compare_bytes(plan, legacy, candidate, v);
 	payload_free(&a);
 	payload_free(&b);
 }
@@ -277,19 +285,99 @@ redact_body(const struct shadow_plan *plan, const struct shadow_answer *a,
 	return out;
 }
 
+/* ---- codings ---- */
+
+/* What nobody can look into is equal to nothing. */
+static void
+report_trouble(const char *legacy, const char *candidate,
+	       struct shadow_verdict *v)
+{
+	const char *readable = payload_coding_words(PAYLOAD_CODING_UNDONE);
+
+	shadow_verdict_add(v, "body", "coding",
+			   span_of(legacy ? legacy : readable),
+			   span_of(candidate ? candidate : readable));
+}
+
+static void
+compare_opened(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	       const struct shadow_answer *legacy,
+	       const struct shadow_answer *candidate,
+	       struct shadow_verdict *v)
+{
+	struct buf left = { 0 }, right = { 0 };
+	struct shadow_answer a = redact_body(plan, legacy, &left);
+	struct shadow_answer b = redact_body(plan, candidate, &right);
+
+	compare_texts(plan, rule, &a, &b, v);
+	buf_fini(&left);
+	buf_fini(&right);
+}
+
+/* The recorder cannot look into codings either: what is made of them was
+ * redacted by nobody. */
+static struct shadow_answer
+opened(const struct shadow_answer *a, const struct shadow_body *body)
+{
+	struct shadow_answer out = *a;
+
+	out.body = body->bytes;
+	out.redacted &= body->coding == PAYLOAD_CODING_NONE;
+	return out;
+}
+
+static bool
+is_same_coding(const struct shadow_plan *plan,
+	       const struct shadow_answer *legacy,
+	       const struct shadow_answer *candidate)
+{
+	struct buf a = { 0 }, b = { 0 };
+	size_t na = join_values(plan, legacy, SHADOW_CODING, &a);
+	size_t nb = join_values(plan, candidate, SHADOW_CODING, &b);
+	bool same = na > 0 && nb > 0 && !a.failed && !b.failed &&
+		    span_equal_nocase(buf_span(&a), buf_span(&b));
+
+	buf_fini(&a);
+	buf_fini(&b);
+	return same;
+}
+
+/* The same bytes in the same coding are the same answer, also where nobody
+ * here can undo it. */
+static void
+compare_bodies(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	       const struct shadow_answer *legacy,
+	       const struct shadow_answer *candidate,
+	       struct shadow_verdict *v)
+{
+	struct shadow_answer x, y;
+	struct shadow_body a, b;
+
+	if (span_equal(legacy->body, candidate->body) &&
+	    is_same_coding(plan, legacy, candidate))
+		return;
+	shadow_body_open(&a, legacy->fields, legacy->body);
+	shadow_body_open(&b, candidate->fields, candidate->body);
+	x = opened(legacy, &a);
+	y = opened(candidate, &b);
+	if (shadow_body_trouble(&a) || shadow_body_trouble(&b))
+		report_trouble(shadow_body_trouble(&a),
+			       shadow_body_trouble(&b), v);
+	else
+		compare_opened(plan, rule, &x, &y, v);
+	shadow_body_fini(&a);
+	shadow_body_fini(&b);
+}
+
 void
 shadow_compare(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	       const struct shadow_answer *legacy,
 	       const struct shadow_answer *candidate,
 	       struct shadow_verdict *v)
 {
-	struct buf memory = { 0 };
-	struct shadow_answer redacted = redact_body(plan, candidate, &memory);
-
 	compare_status(legacy->status, candidate->status, v);
 	compare_headers(plan, rule, legacy, candidate, v);
-	compare_bodies(plan, rule, legacy, &redacted, v);
-	buf_fini(&memory);
+	compare_bodies(plan, rule, legacy, candidate, v);
 }
 
 void

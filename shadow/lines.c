@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "shadow/body.h"
+
 #define DEPTH_MOST 64
 
 struct lines {
@@ -221,11 +223,13 @@ add_text(struct lines *l, struct span a, struct span b)
 }
 
 static void
-add_bodies(struct lines *l)
+add_texts(struct lines *l, const struct shadow_body *legacy,
+	  const struct shadow_body *candidate)
 {
-	struct span a = l->c->x->response.body, b = l->c->answer.body;
-	struct cJSON *x = a.len ? payload_parse(a, NULL) : NULL;
-	struct cJSON *y = b.len ? payload_parse(b, NULL) : NULL;
+	struct span a = legacy->bytes, b = candidate->bytes;
+	bool dear = legacy->too_dear || candidate->too_dear;
+	struct cJSON *x = a.len && !dear ? payload_parse(a, NULL) : NULL;
+	struct cJSON *y = b.len && !dear ? payload_parse(b, NULL) : NULL;
 
 	if (x && y)
 		add_values(l, x, y, 0);
@@ -233,6 +237,23 @@ add_bodies(struct lines *l)
 		add_text(l, a, b);
 	payload_free(&x);
 	payload_free(&y);
+}
+
+/* The candidate's was decoded before it was kept, where it could be. */
+static void
+add_bodies(struct lines *l)
+{
+	const struct shadow_side *x = &l->c->x->response, *y = &l->c->answer;
+	bool decoded = payload_bool(payload_at(l->c->data, "/answer/decoded"),
+				    false);
+	struct message_fields none = { NULL, 0 };
+	struct shadow_body a, b;
+
+	shadow_body_open(&a, shadow_side_fields(x), x->body);
+	shadow_body_open(&b, decoded ? none : shadow_side_fields(y), y->body);
+	add_texts(l, &a, &b);
+	shadow_body_fini(&a);
+	shadow_body_fini(&b);
 }
 
 size_t

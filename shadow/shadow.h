@@ -30,6 +30,7 @@ struct shadow_rule {
 	size_t ignore_count;
 	const char *const *headers;	/* response headers compared too */
 	size_t header_count;
+	bool any_coding;		/* Content-Encoding may differ */
 	const struct payload_tolerance *tolerance;
 	size_t tolerance_count;
 	const struct payload_unordered *unordered;

@@ -224,20 +224,56 @@ parts(struct buf *out, enum hostile_side side)
 	repeat(out, "tokentoketokttot\r\n", SIZE / 18);
 }
 
-/* 16 MiB of zeros in 70 KiB. */
 static void
-bomb(struct buf *out, enum hostile_side side)
+take_output(struct buf *out, const char *command)
 {
-	FILE *f = popen("head -c 16777216 /dev/zero | gzip -1", "re");
+	FILE *f = popen(command, "re");
 	char block[4096];
 	size_t n;
 
-	(void)side;
 	ck_assert_ptr_nonnull(f);
 	while ((n = fread(block, 1, sizeof(block), f)) > 0)
 		buf_add(out, block, n);
 	ck_assert_int_eq(pclose(f), 0);
-	ck_assert_uint_gt(out->len, 1000);
+	ck_assert_uint_gt(out->len, 100);
+}
+
+/* 16 MiB of zeros in 70 KiB. */
+static void
+bomb(struct buf *out, enum hostile_side side)
+{
+	(void)side;
+	take_output(out, "head -c 16777216 /dev/zero | gzip -1");
+}
+
+/* A hundred kilobytes of brackets, in four kilobytes. */
+static void
+small_brackets(struct buf *out, enum hostile_side side)
+{
+	(void)side;
+	take_output(out, "(printf '[\"'; head -c 3000 /dev/urandom | "
+			 "base64 -w0; printf '\"'; yes ',[]' | "
+			 "head -n 40000 | tr -d '\\n'; printf ']') | gzip -9");
+}
+
+/* Three megabytes of brackets in thirty kilobytes. */
+static void
+many_brackets(struct buf *out, enum hostile_side side)
+{
+	(void)side;
+	take_output(out, "(printf '[\"'; head -c 27000 /dev/urandom | "
+			 "base64 -w0; printf '\"'; yes ',[]' | "
+			 "head -n 1000000 | tr -d '\\n'; printf ']') | "
+			 "gzip -9");
+}
+
+/* As much text as is taken out of a coding. */
+static void
+much_text(struct buf *out, enum hostile_side side)
+{
+	(void)side;
+	take_output(out, "(head -c 70000 /dev/urandom; "
+			 "head -c 6900000 /dev/zero) | gzip -9");
 }
 
 const struct hostile hostile_bodies[] = {
@@ -264,6 +300,9 @@ const struct hostile hostile_bodies[] = {
 	{ "a bomb that says deflate", JSON, "deflate", bomb },
 	{ "a bomb that says br", JSON, "br", bomb },
 	{ "a bomb that says nothing", JSON, "", bomb },
+	{ "a small bomb of brackets", JSON, "gzip", small_brackets },
+	{ "a bomb of brackets", JSON, "gzip", many_brackets },
+	{ "much text", JSON, "gzip", much_text },
 };
 const size_t hostile_body_count = ARRAY_SIZE(hostile_bodies);
 

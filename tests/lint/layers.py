@@ -10,6 +10,8 @@ HOMES = {
     "nng/": "bus",
     "sqlite3.h": "journal",
     "cjson/": "payload",
+    "zlib.h": "payload",
+    "brotli/": "payload",
     "microhttpd.h": "console",
     "sodium.h": "base",
     "curl/": "outbound",

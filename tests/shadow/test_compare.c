@@ -60,9 +60,21 @@ static const struct {
 	{ "headers nobody named", 200, 200, "X: a\n", "X: b\n", "", "", "" },
 	{ "the same bytes under another coding", 200, 200, JSON,
 	  JSON "Content-Encoding: gzip\n", "{\"a\":1}", "{\"a\":1}",
-	  "header:content-encoding extra >gzip" },
-	{ "the same coding", 200, 200, JSON "Content-Encoding: br\n",
-	  JSON "content-encoding: br\n", "{\"a\":1}", "{\"a\":1}", "" },
+	  "header:content-encoding extra >gzip;"
+	  "body coding decoded>not what its coding says" },
+	{ "the same bytes in the same coding", 200, 200,
+	  JSON "Content-Encoding: br\n", JSON "content-encoding: br\n",
+	  "{\"a\":1}", "{\"a\":1}", "" },
+	{ "also in one that nobody knows", 200, 200,
+	  JSON "Content-Encoding: zstd\n", JSON "content-encoding: zstd\n",
+	  "{\"a\":1}", "{\"a\":1}", "" },
+	{ "other bytes in one that nobody knows", 200, 200,
+	  JSON "Content-Encoding: zstd\n", JSON "content-encoding: zstd\n",
+	  "{\"a\":1}", "{\"a\":2}",
+	  "body coding in a coding that is not known here>"
+	  "in a coding that is not known here" },
+	{ "nothing, in a coding", 200, 200, "Content-Encoding: gzip\n",
+	  "Content-Encoding: gzip\n", "", "", "" },
 	{ "all at once", 200, 404, JSON "ETag: a\n", JSON, "{}", "{\"a\":1}",
 	  "status value 200>404;header:etag missing a>;/a extra >1" },
 };
@@ -150,6 +162,86 @@ START_TEST(finds_the_differences)
 }
 END_TEST
 
+/* ---- codings ---- */
+
+#define GZIP_FIELDS JSON "Content-Encoding: gzip\n"
+#define BR_FIELDS JSON "Content-Encoding: br\n"
+/* {"card":"canary","a":1} and {"card":"canary","a":2} */
+#define GZIP_1 \
+	"1f8b0800000000000203ab564a4e2c4a51b20252798945954a3a4a894a56" \
+	"86b5002a635e8217000000"
+#define GZIP_2 \
+	"1f8b0800000000000203ab564a4e2c4a51b20252798945954a3a4a894a56" \
+	"46b500e93073a917000000"
+#define BR_2 \
+	"0f0b807b2263617264223a2263616e617279222c2261223a327d03"
+
+static const struct shadow_rule same = { .name = "r", .target = "c" };
+static const struct shadow_rule any = { .name = "r", .target = "c",
+					.any_coding = true };
+
+static const struct {
+	const struct shadow_rule *rule;
+	const char *legacy_fields, *legacy, *fields, *body, *expect;
+} coded[] = {
+	{ &same, GZIP_FIELDS, GZIP_1, GZIP_FIELDS, GZIP_2, "/a value 1>2" },
+	{ &same, GZIP_FIELDS, GZIP_2, BR_FIELDS, BR_2,
+	  "header:content-encoding value gzip>br" },
+	{ &any, GZIP_FIELDS, GZIP_2, BR_FIELDS, BR_2, "" },
+	{ &any, BR_FIELDS, BR_2, GZIP_FIELDS, GZIP_1, "/a value 2>1" },
+	{ &any, JSON, "", GZIP_FIELDS, GZIP_1,
+	  "body length >{\"card\":\"canary\",\"a\":1}" },
+	{ &any, GZIP_FIELDS, GZIP_1, BR_FIELDS, GZIP_1,
+	  "body coding decoded>not what its coding says" },
+	{ &any, GZIP_FIELDS, "", GZIP_FIELDS, "1f8b08",
+	  "body coding decoded>ends before its coding does" },
+};
+
+static void
+add_hex(struct buf *out, const char *hex)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (; hex[0] && hex[1]; hex += 2)
+		buf_addc(out, (char)((strchr(digits, hex[0]) - digits) * 16 +
+				     (strchr(digits, hex[1]) - digits)));
+}
+
+static void
+compare_coded(const struct shadow_plan *plan, int i, struct shadow_verdict *v)
+{
+	struct message_field a[8], b[8];
+	struct buf left = { 0 }, right = { 0 };
+	struct shadow_answer x = { .status = 200, .redacted = true };
+	struct shadow_answer y = { .status = 200 };
+
+	add_hex(&left, coded[i].legacy);
+	add_hex(&right, coded[i].body);
+	x.fields = (struct message_fields){
+		a, split_fields(coded[i].legacy_fields, a)
+	};
+	y.fields = (struct message_fields){ b, split_fields(coded[i].fields,
+							    b) };
+	x.body = buf_span(&left);
+	y.body = buf_span(&right);
+	memset(v, 0, sizeof(*v));
+	shadow_compare(plan, coded[i].rule, &x, &y, v);
+	buf_fini(&left);
+	buf_fini(&right);
+}
+
+START_TEST(bodies_are_compared_without_their_codings)
+{
+	static const struct shadow_plan plan;
+	struct shadow_verdict v;
+	struct buf text = { 0 };
+
+	compare_coded(&plan, _i, &v);
+	ck_assert_str_eq(as_text(&v, &text), coded[_i].expect);
+	buf_fini(&text);
+}
+END_TEST
+
 /* ---- secrets ---- */
 
 static const char *const secret_headers[] = { "X-Secret" };
@@ -229,6 +321,15 @@ START_TEST(no_secret_reaches_a_verdict)
 	compare(&secretive, JSON, "{\"card\":\"redacted:0011\"}",
 		leaks[_i].fields, leaks[_i].body, &v);
 	ck_assert_int_eq(v.outcome, SHADOW_DIFFERENCE);
+	assert_no_secret(&v, "canary");
+}
+END_TEST
+
+START_TEST(no_secret_of_a_coded_body_reaches_a_verdict)
+{
+	struct shadow_verdict v;
+
+	compare_coded(&secretive, _i, &v);
 	assert_no_secret(&v, "canary");
 }
 END_TEST
@@ -313,6 +414,10 @@ case_compare(void)
 	TCase *t = tcase_create("compare");
 
 	tcase_add_loop_test(t, finds_the_differences, 0, ARRAY_SIZE(table));
+	tcase_add_loop_test(t, bodies_are_compared_without_their_codings, 0,
+			    ARRAY_SIZE(coded));
+	tcase_add_loop_test(t, no_secret_of_a_coded_body_reaches_a_verdict, 0,
+			    ARRAY_SIZE(coded));
 	tcase_add_test(t, equal_secrets_match);
 	tcase_add_loop_test(t, no_secret_reaches_a_verdict, 0,
 			    ARRAY_SIZE(leaks));

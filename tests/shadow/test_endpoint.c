@@ -345,6 +345,36 @@ START_TEST(an_answer_is_kept_without_its_secrets)
 }
 END_TEST
 
+/* Also one from the journal: nobody could look into it there. */
+START_TEST(secrets_of_a_coded_answer_are_found)
+{
+	static const char *const json[] = { "/pin" };
+	static const char gzip[] =
+		"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56"
+		"\x2a\xc8\xcc\x53\xb2\x52\x4a\x4e\xcc\x4b\x2c\xaa"
+		"\xd4\x35\x56\xd2\x51\x4a\x54\xb2\x32\xac\x05\x00"
+		"\x11\x12\xec\xa5\x18\x00\x00\x00";
+	const struct redact redact = { .json = json, .json_count = 1 };
+	struct message_field field = { SPAN_LITERAL("Content-Encoding"),
+				       SPAN_LITERAL("gzip") };
+	struct shadow_answer a = { .status = 200, .fields = { &field, 1 },
+				   .body = { gzip, sizeof(gzip) - 1 },
+				   .redacted = _i };
+	struct buf text = { 0 };
+
+	write_answer(&redact, &a, &text);
+	ck_assert_ptr_null(strstr(text.data, "canary"));
+	ck_assert_ptr_nonnull(strstr(text.data, "\\\"a\\\":1"));
+	ck_assert_ptr_nonnull(strstr(text.data, "\"decoded\":true"));
+	buf_clear(&text);
+	a.body.len--;
+	write_answer(&redact, &a, &text);
+	ck_assert_ptr_null(strstr(text.data, "decoded"));
+	ck_assert_ptr_nonnull(strstr(text.data, "\"withheld\":true"));
+	buf_fini(&text);
+}
+END_TEST
+
 START_TEST(a_long_answer_is_cut)
 {
 	static char body[100000];
@@ -376,6 +406,7 @@ case_endpoint(void)
 	tcase_add_loop_test(t, recovers_exactly, 0, 9);
 	tcase_add_test(t, sums_of_a_rule);
 	tcase_add_test(t, an_answer_is_kept_without_its_secrets);
+	tcase_add_loop_test(t, secrets_of_a_coded_answer_are_found, 0, 2);
 	tcase_add_test(t, a_long_answer_is_cut);
 	return t;
 }
