@@ -18,6 +18,7 @@ struct diff {
 	struct diff_filter filter;
 	struct journal_reader *reader;
 	struct shadow_tally *tally;
+	struct shadow_noise *noise;
 	struct cJSON *report;
 	struct buf out;
 };
@@ -27,6 +28,7 @@ diff_fini(struct diff *d)
 {
 	journal_reader_close(&d->reader);
 	shadow_tally_free(&d->tally);
+	shadow_noise_free(&d->noise);
 	payload_free(&d->report);
 	buf_fini(&d->out);
 }
@@ -115,11 +117,19 @@ write_json(const struct diff *d, struct buf *out)
 		if (diff_takes_rule(&d->filter, r))
 			write_rule(r, &d->filter, &j);
 	json_array_end(&j);
+	json_key(&j, "noise");
+	shadow_noise_report(d->noise, &j);
 	json_object_end(&j);
 	buf_addc(out, '\n');
 }
 
 /* ---- the command ---- */
+
+static void
+on_noise(void *arg, const char *key, struct span value)
+{
+	shadow_noise_load(arg, key, value);
+}
 
 static int
 read_report(struct diff *d, struct error *err)
@@ -128,10 +138,15 @@ read_report(struct diff *d, struct error *err)
 	struct json j;
 
 	d->tally = shadow_tally_new();
-	if (!d->tally)
+	d->noise = shadow_noise_new();
+	if (!d->tally || !d->noise)
 		return error_set(err, "no memory");
 	if (shadow_report_read(d->reader, d->tally, err))
 		return -1;
+	if (journal_read_state(d->reader, SHADOW_NOISE_SPACE, on_noise,
+			       d->noise))
+		return error_set(err, "what was learned of noise cannot be "
+				 "read");
 	json_init(&j, &json);
 	shadow_tally_report(d->tally, &j);
 	d->report = payload_parse(buf_span(&json), err);
@@ -166,6 +181,13 @@ write_page(struct diff *d, const char *path)
 	return command_fail(COMMAND_FAILED, NULL, &err);
 }
 
+static void
+write_tables(struct diff *d)
+{
+	diff_write_table(d->report, &d->filter, &d->out);
+	diff_write_noise(d->noise, &d->filter, &d->out);
+}
+
 static int
 show(struct diff *d)
 {
@@ -189,7 +211,7 @@ show(struct diff *d)
 	if (d->call->values[OPTION_JSON])
 		write_json(d, &d->out);
 	else
-		diff_write_table(d->report, &d->filter, &d->out);
+		write_tables(d);
 	return command_print(&d->out);
 }
 

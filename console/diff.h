@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "payload/payload.h"
+#include "shadow/noise.h"
 #include "shadow/report.h"
 
 /* NULL: all. */
@@ -19,6 +20,10 @@ bool diff_takes_endpoint(const struct diff_filter *f,
 
 /* diff_write_table appends rules, endpoints and clusters for a terminal. */
 void diff_write_table(const struct cJSON *report,
+		      const struct diff_filter *f, struct buf *out);
+/* diff_write_noise appends what was learned of the legacy; nothing when that
+ * is nothing. */
+void diff_write_noise(const struct shadow_noise *n,
 		      const struct diff_filter *f, struct buf *out);
 /* Parts of it: what it is about, the differences of its verdict; and a value
  * on one line (NULL: none) for a table. */

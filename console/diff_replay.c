@@ -123,6 +123,8 @@ static void
 compare(struct replayed *p, const struct outbound_answer *a)
 {
 	struct shadow_why w CLEANUP(shadow_why_fini) = { 0 };
+	struct shadow_noise_row noise;
+	char endpoint[SHADOW_ENDPOINT_MAX];
 	const struct shadow_answer legacy = diff_legacy_of(p->x);
 	const struct shadow_answer candidate = {
 		.status = a->status,
@@ -130,11 +132,14 @@ compare(struct replayed *p, const struct outbound_answer *a)
 		.body = a->body.len ? buf_span(&a->body) : SPAN_LITERAL(""),
 	};
 
-	shadow_why(&p->r.plan, &p->rule, &legacy, &candidate, &w);
+	shadow_fold_endpoint(p->x->method, p->x->path, p->x->target,
+			     p->x->status, endpoint);
+	diff_why_pair(&p->r, &p->rule, endpoint, &legacy, &candidate, &noise,
+		      &w);
 	p->is_equal = !w.failed && shadow_why_counting(&w) == 0;
 	buf_printf(p->out, "latency    legacy %.1f ms, candidate %.1f ms\n\n",
 		   (double)p->x->total_us / 1000, (double)a->total_us / 1000);
-	diff_write_reasons(&p->r, &p->rule, &w, p->out);
+	diff_write_reasons(&p->r, &p->rule, &w, &noise, p->out);
 	buf_adds(p->out, p->is_equal ? "equal\n" : "differs\n");
 }
 
@@ -180,7 +185,7 @@ diff_replay(const struct command_call *call, struct journal_reader *reader,
 {
 	struct replayed p CLEANUP(replayed_fini) = { .out = out };
 	struct error err = { 0 };
-	int status = diff_rules_open(&p.r, call);
+	int status = diff_rules_open(&p.r, call, reader);
 
 	if (status != COMMAND_OK)
 		return status;

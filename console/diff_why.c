@@ -3,6 +3,7 @@
  * from counting. */
 #include "console/diff_why.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +15,15 @@
 
 /* ---- the rules ---- */
 
+static void
+on_noise(void *arg, const char *key, struct span value)
+{
+	shadow_noise_load(arg, key, value);
+}
+
 int
-diff_rules_open(struct diff_rules *r, const struct command_call *call)
+diff_rules_open(struct diff_rules *r, const struct command_call *call,
+		struct journal_reader *reader)
 {
 	struct error err = { 0 };
 
@@ -26,7 +34,12 @@ diff_rules_open(struct diff_rules *r, const struct command_call *call)
 	    file_read(r->rules->path, RULES_FILE_MOST, &r->text, &err))
 		buf_clear(&r->text);	/* no lines, then */
 	r->plan.redact = &r->rules->redact;
-	if (shadowed_secrets(&r->plan, &r->key, command_data(call), &err) == 0)
+	r->noise = shadow_noise_new();
+	if (!r->noise || journal_read_state(reader, SHADOW_NOISE_SPACE,
+					    on_noise, r->noise))
+		error_set(&err, "what was learned of noise cannot be read");
+	else if (shadowed_secrets(&r->plan, &r->key, command_data(call),
+				  &err) == 0)
 		return COMMAND_OK;
 	error_context(&err, "diff");
 	return command_fail(COMMAND_FAILED, NULL, &err);
@@ -36,6 +49,7 @@ void
 diff_rules_fini(struct diff_rules *r)
 {
 	rules_unref(&r->rules);
+	shadow_noise_free(&r->noise);
 	buf_fini(&r->text);
 }
 
@@ -80,13 +94,27 @@ detail_text(const struct shadow_rule *rule, const struct shadow_reason *why,
 }
 
 static void
+noise_cell(struct table *t, const struct shadow_noise_place *p,
+	   const struct shadow_noise_row *row)
+{
+	uint64_t own = p->disagreed + p->permuted;
+
+	table_cell(t, "no: noise: the legacy disagrees with itself in %" PRIu64
+		   " of %" PRIu64 " pairs%s", own, row->pairs,
+		   p->disagreed ? "" : ", in their order only");
+}
+
+static void
 reason_cell(struct table *t, const struct diff_rules *r,
-	    const struct shadow_rule *rule, const struct shadow_reason *why)
+	    const struct shadow_rule *rule, const struct shadow_reason *why,
+	    const struct shadow_noise_row *noise)
 {
 	struct buf text CLEANUP(buf_fini) = { 0 };
 
 	if (!why->key) {
 		table_cell(t, "yes");
+	} else if (why->noise) {
+		noise_cell(t, why->noise, noise);
 	} else if (!why->entry) {
 		table_cell(t, "no: not in \"%s\"", why->key);
 	} else {
@@ -99,7 +127,8 @@ reason_cell(struct table *t, const struct diff_rules *r,
 
 void
 diff_write_reasons(const struct diff_rules *r, const struct shadow_rule *rule,
-		   const struct shadow_why *w, struct buf *out)
+		   const struct shadow_why *w,
+		   const struct shadow_noise_row *noise, struct buf *out)
 {
 	static const char *const heads[] = { "<AT", "<KIND", "<LEGACY",
 					     "<CANDIDATE", "<COUNTS" };
@@ -115,7 +144,7 @@ diff_write_reasons(const struct diff_rules *r, const struct shadow_rule *rule,
 		table_cell(&t, "%s", d->kind);
 		diff_value_cell(&t, d->legacy);
 		diff_value_cell(&t, d->candidate);
-		reason_cell(&t, r, rule, &w->list[i]);
+		reason_cell(&t, r, rule, &w->list[i], noise);
 	}
 	if (w->count)
 		table_write(&t, out);
@@ -160,14 +189,28 @@ is_whole(const struct shadow_case *c)
 	       shadow_exchange_is_complete(c->x);
 }
 
+void
+diff_why_pair(const struct diff_rules *r, const struct shadow_rule *rule,
+	      const char *endpoint, const struct shadow_answer *legacy,
+	      const struct shadow_answer *candidate,
+	      struct shadow_noise_row *row, struct shadow_why *w)
+{
+	bool noisy = rule->noise_ppm &&
+		     shadow_noise_get(r->noise, rule->name, rule->fingerprint,
+				      endpoint, row);
+
+	shadow_why(&r->plan, rule, legacy, candidate, noisy ? row : NULL, w);
+}
+
 static void
 lay_open(const struct diff_rules *r, const struct shadow_rule *rule,
-	 const struct shadow_case *c, struct shadow_why *w)
+	 const struct shadow_case *c, struct shadow_noise_row *row,
+	 struct shadow_why *w)
 {
 	const struct shadow_answer legacy = diff_legacy_of(c->x);
 	const struct shadow_answer kept = kept_of(c);
 
-	shadow_why(&r->plan, rule, &legacy, &kept, w);
+	diff_why_pair(r, rule, c->v.endpoint, &legacy, &kept, row, w);
 }
 
 static void
@@ -175,14 +218,41 @@ explain_kept(const struct diff_rules *r, const struct shadow_case *c,
 	     struct buf *out)
 {
 	struct shadow_why w CLEANUP(shadow_why_fini) = { 0 };
+	struct shadow_noise_row noise;
 	struct shadow_rule rule;
 
 	diff_find_rule(r, c->v.rule, &rule, NULL, out);
-	lay_open(r, &rule, c, &w);
-	diff_write_reasons(r, &rule, &w, out);
+	lay_open(r, &rule, c, &noise, &w);
+	diff_write_reasons(r, &rule, &w, &noise, out);
 	if (shadow_why_counting(&w) != c->v.total)
-		buf_printf(out, "the verdict counted %zu: the rules were "
-			   "others then\n", c->v.total);
+		buf_printf(out, "the verdict counted %zu: the rules, or what "
+			   "was learned of noise, were others then\n",
+			   c->v.total);
+}
+
+static void
+write_suppressed(const struct shadow_verdict *v, struct buf *out)
+{
+	static const char *const heads[] = { "<NOISE AT", "<KIND", "<LEGACY",
+					     "<CANDIDATE", ">DISAGREED",
+					     ">PAIRS" };
+	struct table t CLEANUP(table_fini) = { 0 };
+
+	table_init(&t, heads, ARRAY_SIZE(heads));
+	for (size_t i = 0; i < v->suppressed_count; i++) {
+		const struct shadow_suppressed *s = &v->suppressed[i];
+
+		table_cell(&t, "%s", s->at.pointer);
+		table_cell(&t, "%s", s->at.kind);
+		diff_value_cell(&t, s->at.legacy);
+		diff_value_cell(&t, s->at.candidate);
+		table_cell(&t, "%" PRIu64, s->disagreed);
+		table_cell(&t, "%" PRIu64, s->pairs);
+	}
+	if (v->suppressed_count)
+		table_write(&t, out);
+	buf_printf(out, "%zu suppressed as noise of the legacy\n",
+		   v->suppressed_total);
 }
 
 static int
@@ -201,6 +271,7 @@ why_exchange(const struct diff_rules *r, struct journal_reader *reader,
 		explain_kept(r, &c, out);
 	} else {
 		diff_write_differences(&c.v, out);
+		write_suppressed(&c.v, out);
 		buf_printf(out, "%zu count; the candidate's answer was not "
 			   "kept whole, so nobody knows what was suppressed: "
 			   "`matapalo diff --replay %s' asks again\n",
@@ -224,7 +295,7 @@ struct rule_sums {
 	struct journal_reader *reader;
 	struct entry_sum *list;
 	size_t count, room;
-	size_t examples, counting, unlisted;
+	size_t examples, counting, unlisted, noise;
 	int64_t seen[EXAMPLES_MOST];
 };
 
@@ -245,6 +316,8 @@ add_reason(struct rule_sums *s, const struct shadow_reason *why)
 {
 	if (!why->key)
 		s->counting++;
+	else if (why->noise)
+		s->noise++;
 	else if (!why->entry)
 		s->unlisted++;
 	for (size_t i = 0; why->entry && i < s->count; i++) {
@@ -264,6 +337,7 @@ add_example(struct rule_sums *s, int64_t sequence)
 {
 	struct shadow_case c CLEANUP(shadow_case_fini) = { 0 };
 	struct shadow_why w CLEANUP(shadow_why_fini) = { 0 };
+	struct shadow_noise_row noise;
 
 	for (size_t i = 0; i < s->examples; i++)
 		if (s->seen[i] == sequence)
@@ -274,7 +348,7 @@ add_example(struct rule_sums *s, int64_t sequence)
 	s->seen[s->examples++] = sequence;
 	for (size_t i = 0; i < s->count; i++)
 		s->list[i].here = false;
-	lay_open(s->r, &s->rule, &c, &w);
+	lay_open(s->r, &s->rule, &c, &noise, &w);
 	for (size_t i = 0; i < w.count; i++)
 		add_reason(s, &w.list[i]);
 }
@@ -327,8 +401,9 @@ write_entries(const struct rule_sums *s, struct buf *out)
 	if (s->count)
 		table_write(&t, out);
 	buf_printf(out, "%s%zu kept examples: %zu differences count, %zu are "
-		   "of headers that are not listed\n", s->count ? "\n" : "",
-		   s->examples, s->counting, s->unlisted);
+		   "noise, %zu of headers that are not listed\n",
+		   s->count ? "\n" : "", s->examples, s->counting, s->noise,
+		   s->unlisted);
 }
 
 static int
@@ -364,6 +439,7 @@ why_rule(const struct diff_rules *r, struct journal_reader *reader,
 			add_examples(s, u);
 	buf_printf(out, "rule       %s\n\n", name);
 	write_entries(s, out);
+	diff_write_noise(r->noise, &(struct diff_filter){ .rule = name }, out);
 	status = command_print(out);
 	free(s->list);
 	free(s);
@@ -377,7 +453,7 @@ diff_why(const struct command_call *call, struct journal_reader *reader,
 	struct diff_rules r CLEANUP(diff_rules_fini) = { 0 };
 	const char *what = call->values[OPTION_WHY];
 	struct id id;
-	int status = diff_rules_open(&r, call);
+	int status = diff_rules_open(&r, call, reader);
 
 	if (status != COMMAND_OK)
 		return status;

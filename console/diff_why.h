@@ -18,11 +18,13 @@ struct diff_rules {
 	struct buf text;		/* of the file, for its lines */
 	struct shadow_plan plan;	/* of no rules: how to redact */
 	struct digest_key key;
+	struct shadow_noise *noise;	/* of the journal */
 };
 /* diff_rules_open: COMMAND_OK, or what the command ends with: it has said
  * why. diff_rules_fini either way. */
 MUST_CHECK int diff_rules_open(struct diff_rules *r,
-			       const struct command_call *call);
+			       const struct command_call *call,
+			       struct journal_reader *reader);
 void diff_rules_fini(struct diff_rules *r);
 
 /* diff_find_rule: false when the file has no such rule (any more); then `note`
@@ -33,7 +35,14 @@ bool diff_find_rule(const struct diff_rules *r, const char *name,
 /* diff_write_reasons appends a table of what was looked at. */
 void diff_write_reasons(const struct diff_rules *r,
 			const struct shadow_rule *rule,
-			const struct shadow_why *w, struct buf *out);
+			const struct shadow_why *w,
+			const struct shadow_noise_row *noise, struct buf *out);
+/* diff_why_pair is shadow_why with what was learned at that endpoint; `row` is
+ * memory for it, as long as `w`. */
+void diff_why_pair(const struct diff_rules *r, const struct shadow_rule *rule,
+		   const char *endpoint, const struct shadow_answer *legacy,
+		   const struct shadow_answer *candidate,
+		   struct shadow_noise_row *row, struct shadow_why *w);
 /* diff_legacy_of: the recorded answer, lent. */
 struct shadow_answer diff_legacy_of(const struct shadow_exchange *x);
 

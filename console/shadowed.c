@@ -29,6 +29,8 @@ shadowed_rule(const struct rules_rule *u)
 		.tolerance_count = c->tolerance_count,
 		.unordered = (const void *)c->unordered,
 		.unordered_count = c->unordered_count,
+		.noise_ppm = c->noise_ppm,
+		.fingerprint = c->fingerprint,
 	};
 }
 

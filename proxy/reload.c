@@ -16,6 +16,7 @@
 #include "proxy/bus_tls.h"
 #include "proxy/hooks.h"
 #include "proxy/run.h"
+#include "proxy/target.h"
 #include "proxy/tls_client.h"
 
 static struct rules *
@@ -241,6 +242,8 @@ _Static_assert(sizeof(struct rules_setting) ==
 struct plan_memory {
 	struct rules *rules;
 	struct outbound_tls *tls;	/* of each target */
+	size_t half;
+	/* The rules, and from `half` on whom each asks again. */
 	struct shadow_rule list[];
 };
 
@@ -254,6 +257,34 @@ plan_release(void *arg)
 	free(m);
 }
 
+/* Whose answers the candidate's are compared with: the legacy's, and after
+ * the move the target's. */
+static const struct rules_target *
+noise_target(const struct rules *rules, const struct rules_rule *u,
+	     const struct rules_target *candidate)
+{
+	if (candidate != u->target)
+		return u->target;
+	return u->compare.noise_target ? u->compare.noise_target
+				       : rules->legacy;
+}
+
+static void
+plan_again(struct shadow_rule *out, const struct rules_rule *u,
+	   const struct rules_target *candidate, struct plan_memory *m)
+{
+	const struct rules_target *t = noise_target(m->rules, u, candidate);
+	struct shadow_rule *again = out + m->half;
+
+	if (u->compare.noise_ppm == 0 || t->kind == RULES_TARGET_COMMAND)
+		return;
+	*again = *out;
+	again->url = again->command = again->unix_path = NULL;
+	again->tls = NULL;
+	shadowed_target(again, t, &m->tls[t->index]);
+	out->again = again;
+}
+
 static void
 plan_rule(struct shadow_rule *out, const struct rules_rule *u,
 	  const struct rules_target *candidate, struct plan_memory *m,
@@ -262,6 +293,20 @@ plan_rule(struct shadow_rule *out, const struct rules_rule *u,
 	*out = shadowed_rule(u);
 	out->tls_header = tls_header;
 	shadowed_target(out, candidate, &m->tls[candidate->index]);
+	plan_again(out, u, candidate, m);
+}
+
+/* Any thread. */
+static bool
+may_ask(void *arg, const char *name)
+{
+	struct rules_holder *h = arg;
+	struct target *t;
+
+	pthread_mutex_lock(&h->lock);
+	t = target_find(h, name);
+	pthread_mutex_unlock(&h->lock);
+	return t && target_is_calm(t);
 }
 
 static void
@@ -271,7 +316,8 @@ publish_shadow(struct run *r, struct rules *rules)
 	struct shadow_plan plan = { 0 };
 	size_t i;
 
-	m = calloc(1, sizeof(*m) + rules->rule_count * sizeof(m->list[0]));
+	m = calloc(1, sizeof(*m) + 2 * rules->rule_count *
+					   sizeof(m->list[0]));
 	if (m)
 		m->tls = calloc(rules->target_count, sizeof(m->tls[0]));
 	if (!m || !m->tls) {
@@ -280,6 +326,7 @@ publish_shadow(struct run *r, struct rules *rules)
 		return;
 	}
 	m->rules = rules_ref(rules);
+	m->half = rules->rule_count;
 	for (i = 0; i < rules->rule_count; i++) {
 		const struct rules_rule *u = &rules->rules[i];
 
@@ -293,6 +340,8 @@ publish_shadow(struct run *r, struct rules *rules)
 	plan.rules = m->list;
 	plan.redact = &rules->redact;
 	plan.key = &r->key;
+	plan.may_ask = may_ask;
+	plan.ask_arg = &r->proxy.rules;
 	plan.release = plan_release;
 	plan.arg = m;
 	shadow_set_plan(r->shadow, &plan);

@@ -74,6 +74,17 @@ target_breaker_ms(struct target *t, const struct rules_target *c,
 	return left;
 }
 
+bool
+target_is_calm(struct target *t)
+{
+	bool closed;
+
+	pthread_mutex_lock(&t->lock);
+	closed = t->breaker.state == BREAKER_CLOSED;
+	pthread_mutex_unlock(&t->lock);
+	return closed && atomic_load(&t->queued) == 0;
+}
+
 /* ---- ejection ---- */
 
 static unsigned

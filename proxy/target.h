@@ -76,6 +76,9 @@ void target_report(struct target *t, const struct rules_target *c,
 /* target_breaker_ms: how long it stays open; 0 when it may be asked. */
 uint64_t target_breaker_ms(struct target *t, const struct rules_target *c,
 			   uint64_t now_ms);
+/* target_is_calm: its breaker is closed and nobody waits for a connection:
+ * what nobody waits for may be asked, too. */
+bool target_is_calm(struct target *t);
 /* target_failed: an address failed a live request; it may be ejected. */
 void target_failed(struct target *t, const struct rules_target *c,
 		   struct endpoint_set *set, struct endpoint *e,

@@ -142,6 +142,8 @@ lint_targets(const struct rules *r, struct buf *out)
 			used[r->rules[i].target->index] = true;
 		if (r->rules[i].shadow)
 			used[r->rules[i].shadow->index] = true;
+		if (r->rules[i].compare.noise_target)
+			used[r->rules[i].compare.noise_target->index] = true;
 		if (r->rules[i].later.hook)
 			used[r->rules[i].later.hook->index] = true;
 	}

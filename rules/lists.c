@@ -94,7 +94,7 @@ rule_load_compare(struct rules_load *l, const struct rules_node *node,
 	if (keys_get(node, KEY_COMPARE_UNORDERED, &at) &&
 	    load_unordered(l, &at, out) < 0)
 		return -1;
-	return 0;
+	return rule_load_noise(l, node, out);
 }
 
 int

@@ -134,6 +134,11 @@ struct rules_compare {
 	/* key NULL: as a set; else match elements by this member */
 	struct rules_unordered { const char *pointer, *key; } *unordered;
 	size_t unordered_count;
+	/* A share of the safe requests is put to the legacy, or that target,
+	 * a second time. */
+	uint32_t noise_ppm;
+	const struct rules_target *noise_target;	/* NULL: the legacy */
+	uint64_t fingerprint;		/* of all this and "match" */
 };
 
 /* When a command's caller is answered: when the reply is there, at once with

@@ -245,8 +245,12 @@ compare_json(const struct shadow_rule *rule, const struct cJSON *a,
 	/* Those that are skipped must not use up the places of the others. */
 	size_t max = skip_redacted || v->sieve ? SIZE_MAX
 					       : SHADOW_DIFFERENCES_MAX;
-	size_t n = payload_compare_json(a, b, &how, max, on_difference, &r);
+	size_t n;
 
+	v->bodies[0] = a;
+	v->bodies[1] = b;
+	n = payload_compare_json(a, b, &how, max, on_difference, &r);
+	v->bodies[0] = v->bodies[1] = NULL;
 	if (n > max)
 		v->total += n - max;
 }

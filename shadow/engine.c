@@ -9,6 +9,7 @@
 #include "base/counter.h"
 #include "base/log.h"
 #include "shadow/answer.h"
+#include "shadow/sieve.h"
 
 #define TALLY_EVERY_MS 1000
 #define TALLY_EVERY_VERDICTS 1000
@@ -130,13 +131,21 @@ settle_entry(struct shadow *s, const struct shadow_entry *e)
 	}
 }
 
+/* Under the lock. */
+static void
+unsave(struct shadow *s)
+{
+	s->tally_posted = false;
+	shadow_tally_unsave(s->tally);
+	shadow_noise_unsave(s->noise);
+}
+
 /* Under the lock. True when the entry is to be kept and posted again. */
 static bool
 keep_unsaved(struct shadow *s, struct shadow_entry *e)
 {
 	if (e->kind == SHADOW_ENTRY_TALLY) {
-		s->tally_posted = false;
-		shadow_tally_unsave(s->tally);
+		unsave(s);
 		return false;
 	}
 	if (e->item.refused) {
@@ -280,7 +289,70 @@ shadow_unclaim(struct shadow *s, const char *correlation)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* ---- noise ---- */
+
+static struct shadow_noise_row *
+noise_of(struct shadow *s, const struct shadow_rule *rule,
+	 const struct shadow_verdict *v)
+{
+	struct shadow_noise_row *row = malloc(sizeof(*row));
+	bool found = false;
+
+	pthread_mutex_lock(&s->lock);
+	if (row)
+		found = shadow_noise_get(s->noise, rule->name,
+					 rule->fingerprint, v->endpoint, row);
+	pthread_mutex_unlock(&s->lock);
+	if (!found) {
+		free(row);
+		return NULL;
+	}
+	return row;
+}
+
+/* Without memory differences count as if there were no noise. */
+void
+shadow_compare_sifted(struct shadow *s, const struct shadow_plan *plan,
+		      const struct shadow_rule *rule,
+		      const struct shadow_answer *legacy,
+		      const struct shadow_answer *candidate,
+		      struct shadow_verdict *v)
+{
+	struct shadow_noise_row *row = rule->noise_ppm ? noise_of(s, rule, v)
+						       : NULL;
+	struct shadow_sieve *sieve = row ? malloc(sizeof(*sieve)) : NULL;
+
+	if (sieve)
+		shadow_sieve_put(sieve, row, v);
+	shadow_compare(plan, rule, legacy, candidate, v);
+	if (sieve) {
+		v->sieve = NULL;
+		counter_add(COUNTER_SHADOW_SUPPRESSED,
+			    (int64_t)v->suppressed_total);
+		pthread_mutex_lock(&s->lock);
+		shadow_noise_met(s->noise, rule->name, rule->fingerprint,
+				 v->endpoint, &sieve->seen);
+		pthread_mutex_unlock(&s->lock);
+	}
+	free(sieve);
+	free(row);
+}
+
 /* ---- sums ---- */
+
+static void
+put_noise(void *arg, const char *key, struct span value)
+{
+	shadow_entry_put(arg, SHADOW_NOISE_SPACE, key, value);
+}
+
+/* Under the lock. */
+static bool
+is_unsaved(const struct shadow *s)
+{
+	return shadow_tally_unsaved(s->tally) > 0 ||
+	       shadow_noise_is_unsaved(s->noise);
+}
 
 static void
 put_row(void *arg, const char *key, struct span value)
@@ -297,12 +369,14 @@ shadow_save_tally(struct shadow *s)
 	if (!e)
 		return;
 	pthread_mutex_lock(&s->lock);
-	ready = !s->tally_posted && shadow_tally_unsaved(s->tally) > 0;
+	ready = !s->tally_posted && is_unsaved(s);
 	if (ready) {
-		s->tally_posted = !shadow_tally_save(s->tally, put_row, e) &&
-				  shadow_entry_is_whole(e);
+		s->tally_posted =
+			!shadow_tally_save(s->tally, put_row, e) &&
+			!shadow_noise_save(s->noise, put_noise, e) &&
+			shadow_entry_is_whole(e);
 		if (!s->tally_posted)
-			shadow_tally_unsave(s->tally);
+			unsave(s);
 		ready = s->tally_posted;
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -316,12 +390,14 @@ static bool
 tally_is_due(struct shadow *s)
 {
 	size_t unsaved;
+	bool any;
 
 	pthread_mutex_lock(&s->lock);
 	unsaved = shadow_tally_unsaved(s->tally);
+	any = is_unsaved(s);
 	pthread_mutex_unlock(&s->lock);
 	return unsaved >= TALLY_EVERY_VERDICTS ||
-	       (unsaved > 0 && clock_mono_ms() >= s->tally_saved_ms +
+	       (any && clock_mono_ms() >= s->tally_saved_ms +
 						  TALLY_EVERY_MS);
 }
 

@@ -15,6 +15,7 @@
 #include "shadow/entry.h"
 #include "shadow/exchange.h"
 #include "shadow/lane.h"
+#include "shadow/noise.h"
 #include "shadow/pending.h"
 #include "shadow/plan.h"
 #include "shadow/settled.h"
@@ -26,6 +27,9 @@
 #define SHADOW_TALLY_SPACE "shadow.tally"
 #define SHADOW_MAGIC 0x5ad00001u
 #define SHADOW_FLIGHTS_MAX 64u
+/* Requests that the legacy is asked again: at once, and how often. */
+#define SHADOW_AGAIN_MAX 4u
+#define SHADOW_AGAIN_EVERY_MS 50u
 
 struct shadow_flight;
 
@@ -45,6 +49,8 @@ struct shadow {
 	/* What waits for a candidate that is busy for a moment. */
 	struct shadow_exchange *parked[SHADOW_FLIGHTS_MAX];
 	size_t parked_count;
+	size_t again_count;		/* of the flights */
+	uint64_t asked_again_ms;
 	uint64_t tally_saved_ms;
 
 	/* the reply thread's own */
@@ -58,6 +64,7 @@ struct shadow {
 	bool tally_posted;
 	struct shadow_pending *pending;
 	struct shadow_lanes *lanes;
+	struct shadow_noise *noise;
 	size_t posted;			/* entries with the journal */
 	/* What the disk refused, oldest first: a pair before its end. */
 	struct shadow_entry *unsaved, **unsaved_end;
@@ -97,6 +104,14 @@ void shadow_keep_answer(struct shadow *s, const struct shadow_plan *plan,
 			const struct shadow_answer *answer,
 			struct shadow_verdict *v, struct buf *text);
 
+/* shadow_compare_sifted is shadow_compare less the legacy's noise; v has its
+ * endpoint. Any thread, without the lock. */
+void shadow_compare_sifted(struct shadow *s, const struct shadow_plan *plan,
+			   const struct shadow_rule *rule,
+			   const struct shadow_answer *legacy,
+			   const struct shadow_answer *candidate,
+			   struct shadow_verdict *v);
+
 /* shadow_recover reads sums, waiting pairs and what was settled. */
 MUST_CHECK int shadow_recover(struct shadow *s, struct error *err);
 
@@ -107,6 +122,11 @@ void *shadow_exchanges_main(void *s);
 void shadow_flight_start(struct shadow *s, struct shadow_exchange *x,
 			 struct shadow_plan_ref *plan,
 			 const struct shadow_rule *rule);
+/* shadow_ask_again puts the request to the legacy once more, when its turn has
+ * come and nothing speaks against it; holds x and plan. */
+void shadow_ask_again(struct shadow *s, struct shadow_exchange *x,
+		      struct shadow_plan_ref *plan,
+		      const struct shadow_rule *rule);
 void shadow_flights_drop(struct shadow *s);
 /* ---- shadow/replies.c ---- */
 void *shadow_replies_main(void *s);

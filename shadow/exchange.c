@@ -140,6 +140,13 @@ shadow_exchange_decode(const struct journal_row *row, struct error *err)
 	return NULL;
 }
 
+struct shadow_exchange *
+shadow_exchange_hold(struct shadow_exchange *x)
+{
+	x->holds++;
+	return x;
+}
+
 void
 shadow_exchange_free(struct shadow_exchange **xp)
 {
@@ -148,6 +155,10 @@ shadow_exchange_free(struct shadow_exchange **xp)
 	*xp = NULL;
 	if (!x)
 		return;
+	if (x->holds > 0) {
+		x->holds--;
+		return;
+	}
 	shadow_side_fini(&x->request);
 	shadow_side_fini(&x->response);
 	payload_free(&x->tree);

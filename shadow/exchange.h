@@ -21,12 +21,16 @@ struct shadow_exchange {
 	int status;
 	bool answered;		/* by the system that is compared with */
 	uint32_t total_us;
+	unsigned holds;		/* besides the first; one thread's */
 };
 
 /* shadow_exchange_decode: NULL with err when the event is not an exchange
  * that can be read (it never will be). Any thread. */
 MUST_CHECK struct shadow_exchange *
 shadow_exchange_decode(const struct journal_row *row, struct error *err);
+/* shadow_exchange_hold: it takes one more shadow_exchange_free, on the same
+ * thread, until it is gone. */
+struct shadow_exchange *shadow_exchange_hold(struct shadow_exchange *x);
 void shadow_exchange_free(struct shadow_exchange **x);
 /* Both bodies are there as they were. */
 bool shadow_exchange_is_complete(const struct shadow_exchange *x);

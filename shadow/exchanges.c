@@ -93,6 +93,7 @@ send(struct shadow *s, struct shadow_exchange *x,
 {
 	switch (may_pass(s, rule)) {
 	case SHADOW_PASS_GO:
+		shadow_ask_again(s, x, plan, rule);
 		if (rule->command)
 			send_command(s, x, plan, rule);
 		else
@@ -180,7 +181,8 @@ take_exchange(struct shadow *s, const struct bus_event *event)
 static size_t
 room(struct shadow *s)
 {
-	size_t flights = SHADOW_FLIGHTS_MAX - outbound_active(s->outbound);
+	size_t flights = SHADOW_FLIGHTS_MAX + s->again_count -
+			 outbound_active(s->outbound);
 	size_t pairs = 0;
 
 	if (s->parked_count > 0)

@@ -46,6 +46,14 @@ on_sum(void *arg, const char *key, struct span value)
 	shadow_tally_load(r->s->tally, key, value);
 }
 
+static void
+on_noise(void *arg, const char *key, struct span value)
+{
+	struct recovery *r = arg;
+
+	shadow_noise_load(r->s->noise, key, value);
+}
+
 /* Its reply may come before its exchange does, and end the pair: the
  * exchange has been dealt with all the same. */
 static void
@@ -115,6 +123,8 @@ shadow_recover(struct shadow *s, struct error *err)
 	    journal_read_retries(s->reader, SHADOW_GROUP, on_retry,
 				 &r) != 0 ||
 	    journal_read_state(s->reader, SHADOW_TALLY_SPACE, on_sum,
+			       &r) != 0 ||
+	    journal_read_state(s->reader, SHADOW_NOISE_SPACE, on_noise,
 			       &r) != 0 ||
 	    journal_read_state(s->reader, SHADOW_PENDING_SPACE, on_pair,
 			       &r) != 0)

@@ -87,7 +87,8 @@ compare_reply(struct shadow *s, const struct shadow_plan_ref *plan,
 		.redacted = true,
 	};
 
-	shadow_compare(shadow_plan_of(plan), rule, &legacy, &candidate, v);
+	shadow_compare_sifted(s, shadow_plan_of(plan), rule, &legacy,
+			      &candidate, v);
 	shadow_keep_answer(s, shadow_plan_of(plan), &candidate, v, kept);
 }
 

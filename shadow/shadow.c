@@ -58,9 +58,11 @@ open_parts(struct shadow *s, struct error *err)
 	s->tally = shadow_tally_new();
 	s->pending = shadow_pending_new();
 	s->lanes = shadow_lanes_new();
-	if (!s->tally || !s->pending || !s->lanes)
+	s->noise = shadow_noise_new();
+	if (!s->tally || !s->pending || !s->lanes || !s->noise)
 		return error_set(err, "no memory");
-	s->outbound = outbound_open(SHADOW_FLIGHTS_MAX, err);
+	s->outbound = outbound_open(SHADOW_FLIGHTS_MAX + SHADOW_AGAIN_MAX,
+				    err);
 	s->reader = journal_reader_open(journal_path(s->journal), err);
 	if (!s->outbound || !s->reader)
 		return -1;
@@ -157,6 +159,7 @@ free_all(struct shadow *s)
 	shadow_tally_free(&s->tally);
 	shadow_pending_free(&s->pending);
 	shadow_lanes_free(&s->lanes);
+	shadow_noise_free(&s->noise);
 	shadow_settled_fini(&s->settled);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);

@@ -35,6 +35,12 @@ struct shadow_rule {
 	size_t tolerance_count;
 	const struct payload_unordered *unordered;
 	size_t unordered_count;
+	/* A share of the safe requests is put a second time to `again`, who
+	 * answered them or his twin (its target and URL; NULL: nobody), to
+	 * learn what he disagrees with himself about. */
+	uint32_t noise_ppm;
+	uint64_t fingerprint;		/* of how the rule compares */
+	const struct shadow_rule *again;
 };
 struct shadow_plan {
 	const struct shadow_rule *rules;
@@ -44,6 +50,9 @@ struct shadow_plan {
 	 * values that were redacted on the legacy side are left out. */
 	const struct redact *redact;
 	const struct digest_key *key;
+	/* May that target be asked once more now? NULL: always. Any thread. */
+	bool (*may_ask)(void *arg, const char *target);
+	void *ask_arg;
 	void (*release)(void *arg);	/* once, when no longer used; any
 					 * thread */
 	void *arg;

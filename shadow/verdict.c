@@ -29,6 +29,16 @@ copy_cut(char *out, size_t size, struct span s)
 			*c = '?';
 }
 
+static void
+copy_difference(struct shadow_difference *d, const char *pointer,
+		const char *kind, struct span legacy, struct span candidate)
+{
+	copy_cut(d->pointer, sizeof(d->pointer), span_of(pointer));
+	copy_cut(d->kind, sizeof(d->kind), span_of(kind));
+	copy_cut(d->legacy, sizeof(d->legacy), legacy);
+	copy_cut(d->candidate, sizeof(d->candidate), candidate);
+}
+
 void
 shadow_verdict_add(struct shadow_verdict *v, const char *pointer,
 		   const char *kind, struct span legacy, struct span candidate)
@@ -39,16 +49,24 @@ shadow_verdict_add(struct shadow_verdict *v, const char *pointer,
 		v->total++;
 		return;
 	}
-	copy_cut(d.pointer, sizeof(d.pointer), span_of(pointer));
-	copy_cut(d.kind, sizeof(d.kind), span_of(kind));
-	copy_cut(d.legacy, sizeof(d.legacy), legacy);
-	copy_cut(d.candidate, sizeof(d.candidate), candidate);
+	copy_difference(&d, pointer, kind, legacy, candidate);
 	if (v->sieve && v->sieve(v->sieve_arg, &d))
 		return;
 	v->outcome = SHADOW_DIFFERENCE;
 	v->total++;
 	if (v->count < SHADOW_DIFFERENCES_MAX)
 		v->at[v->count++] = d;
+}
+
+void
+shadow_verdict_suppress(struct shadow_verdict *v,
+			const struct shadow_difference *d, uint64_t disagreed,
+			uint64_t pairs)
+{
+	v->suppressed_total++;
+	if (v->suppressed_count < SHADOW_SUPPRESSED_MAX)
+		v->suppressed[v->suppressed_count++] =
+			(struct shadow_suppressed){ *d, disagreed, pairs };
 }
 
 void
@@ -60,22 +78,47 @@ shadow_verdict_fail(struct shadow_verdict *v, const char *reason)
 }
 
 static void
+write_difference(const struct shadow_difference *d, struct json *out)
+{
+	json_key(out, "pointer");
+	json_str(out, d->pointer);
+	json_key(out, "kind");
+	json_str(out, d->kind);
+	json_key(out, "legacy");
+	json_str(out, d->legacy);
+	json_key(out, "candidate");
+	json_str(out, d->candidate);
+}
+
+static void
+write_suppressed(const struct shadow_verdict *v, struct json *out)
+{
+	if (!v->suppressed_total)
+		return;
+	json_key(out, "suppressed");
+	json_array_begin(out);
+	for (size_t i = 0; i < v->suppressed_count; i++) {
+		json_object_begin(out);
+		write_difference(&v->suppressed[i].at, out);
+		json_key(out, "disagreed");
+		json_u64(out, v->suppressed[i].disagreed);
+		json_key(out, "pairs");
+		json_u64(out, v->suppressed[i].pairs);
+		json_object_end(out);
+	}
+	json_array_end(out);
+	json_key(out, "suppressed_count");
+	json_u64(out, v->suppressed_total);
+}
+
+static void
 write_differences(const struct shadow_verdict *v, struct json *out)
 {
 	json_key(out, "differences");
 	json_array_begin(out);
 	for (size_t i = 0; i < v->count; i++) {
-		const struct shadow_difference *d = &v->at[i];
-
 		json_object_begin(out);
-		json_key(out, "pointer");
-		json_str(out, d->pointer);
-		json_key(out, "kind");
-		json_str(out, d->kind);
-		json_key(out, "legacy");
-		json_str(out, d->legacy);
-		json_key(out, "candidate");
-		json_str(out, d->candidate);
+		write_difference(&v->at[i], out);
 		json_object_end(out);
 	}
 	json_array_end(out);
@@ -121,6 +164,7 @@ shadow_verdict_write(const struct shadow_verdict *v, struct json *out)
 		json_str(out, v->reason);
 	}
 	write_differences(v, out);
+	write_suppressed(v, out);
 	json_key(out, "latency");
 	json_object_begin(out);
 	json_key(out, "legacy_us");
@@ -151,6 +195,29 @@ read_differences(const struct cJSON *tree, struct shadow_verdict *v)
 				   member_text(d, "candidate"));
 }
 
+static void
+read_suppressed(const struct cJSON *tree, struct shadow_verdict *v)
+{
+	const struct cJSON *d = payload_first(
+		payload_member(tree, "suppressed"));
+
+	for (; d; d = payload_next(d)) {
+		struct shadow_difference at;
+
+		copy_difference(&at, member_text(d, "pointer").at,
+				member_text(d, "kind").at,
+				member_text(d, "legacy"),
+				member_text(d, "candidate"));
+		shadow_verdict_suppress(
+			v, &at,
+			(uint64_t)payload_int(payload_member(d, "disagreed"),
+					      0),
+			(uint64_t)payload_int(payload_member(d, "pairs"), 0));
+	}
+	v->suppressed_total = (size_t)payload_int(
+		payload_member(tree, "suppressed_count"), 0);
+}
+
 static int
 read_tree(const struct cJSON *tree, struct shadow_verdict *v)
 {
@@ -171,6 +238,7 @@ read_tree(const struct cJSON *tree, struct shadow_verdict *v)
 		payload_member(tree, "exchange_sequence"), 0);
 	v->has_answer = payload_is_object(payload_member(tree, "answer"));
 	read_differences(tree, v);
+	read_suppressed(tree, v);
 	v->outcome = (enum shadow_outcome)outcome;
 	v->total = (size_t)payload_int(
 		payload_member(tree, "difference_count"), 0);

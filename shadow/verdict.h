@@ -12,6 +12,7 @@
 #define SHADOW_VERDICT_TYPE "matapalo.shadow.verdict.v1"
 #define SHADOW_VERDICT_SCHEMA "urn:matapalo:schema:shadow.verdict:v1"
 #define SHADOW_DIFFERENCES_MAX 20
+#define SHADOW_SUPPRESSED_MAX 5
 #define SHADOW_VALUE_MAX 256
 #define SHADOW_NAME_MAX 128
 
@@ -48,9 +49,18 @@ struct shadow_verdict {
 	 * only whether it is there. */
 	bool has_answer;
 	struct span answer;
-	/* Looks at each difference first; true: it does not count. */
+	/* Looks at each difference first; true: it does not count. Both bodies
+	 * are there while they are compared as JSON. */
 	bool (*sieve)(void *arg, const struct shadow_difference *d);
 	void *sieve_arg;
+	const struct cJSON *bodies[2];
+	/* Differences that were taken for noise of the legacy; of each place
+	 * the first is kept, with the legacy's own pairs. */
+	size_t suppressed_total, suppressed_count;
+	struct shadow_suppressed {
+		struct shadow_difference at;
+		uint64_t disagreed, pairs;
+	} suppressed[SHADOW_SUPPRESSED_MAX];
 	size_t total;		/* differences found; count of them kept */
 	size_t count;
 	struct shadow_difference at[SHADOW_DIFFERENCES_MAX];
@@ -62,6 +72,10 @@ struct shadow_verdict {
 void shadow_verdict_add(struct shadow_verdict *v, const char *pointer,
 			const char *kind, struct span legacy,
 			struct span candidate);
+/* shadow_verdict_suppress notes one that does not count. */
+void shadow_verdict_suppress(struct shadow_verdict *v,
+			     const struct shadow_difference *d,
+			     uint64_t disagreed, uint64_t pairs);
 void shadow_verdict_fail(struct shadow_verdict *v, const char *reason);
 void shadow_verdict_write(const struct shadow_verdict *v, struct json *out);
 /* shadow_verdict_read: 0, or -1 when data is no verdict. */

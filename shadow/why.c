@@ -10,6 +10,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "shadow/sieve.h"
+
 #define HEADERS "headers"
 
 /* ---- the entries of a rule ---- */
@@ -83,6 +85,7 @@ struct search {
 	const struct shadow_answer *legacy, *candidate;
 	struct shadow_why *out;
 	bool *seen;			/* by the comparison under way */
+	struct shadow_sieve *sieve;	/* the last time */
 };
 
 static struct shadow_reason *
@@ -109,6 +112,7 @@ note(struct search *s, const struct shadow_difference *d)
 	if (!r) {
 		r = &w->list[w->count++];
 		r->key = r->entry = NULL;
+		r->noise = NULL;
 	}
 	r->at = *d;
 	s->seen[r - w->list] = true;
@@ -117,7 +121,15 @@ note(struct search *s, const struct shadow_difference *d)
 static bool
 on_difference(void *arg, const struct shadow_difference *d)
 {
-	note(arg, d);
+	struct search *s = arg;
+	const struct shadow_noise_place *p =
+		s->sieve ? shadow_sieve_take(s->sieve, d) : NULL;
+	struct shadow_reason *r = p ? find(s->out, d) : NULL;
+
+	if (r)
+		r->noise = p;
+	if (!p)
+		note(s, d);
 	return true;
 }
 
@@ -135,10 +147,14 @@ pass(struct search *s, const struct shadow_rule *rule, const char *key,
 	}
 	memset(s->seen, 0, SHADOW_WHY_MAX * sizeof(*s->seen));
 	w->beyond = 0;
+	if (s->sieve)
+		shadow_sieve_put(s->sieve, s->sieve->row, v);
 	v->sieve = on_difference;
 	v->sieve_arg = s;
 	shadow_compare(s->plan, rule, s->legacy, s->candidate, v);
 	free(v);
+	if (s->sieve)
+		s->sieve->v = NULL;
 	for (size_t i = 0; i < w->count; i++)
 		if (!s->seen[i] && !w->list[i].key) {
 			w->list[i].key = key;
@@ -201,7 +217,23 @@ names_fini(struct names *n)
 /* ---- all of it ---- */
 
 static void
-run(struct search *s, const struct shadow_rule *rule)
+pass_noise(struct search *s, const struct shadow_rule *rule,
+	   const struct shadow_noise_row *noise)
+{
+	s->sieve = calloc(1, sizeof(*s->sieve));
+	if (s->sieve) {
+		s->sieve->row = noise;
+		pass(s, rule, SHADOW_WHY_NOISE, NULL);
+	} else {
+		s->out->failed = true;
+	}
+	free(s->sieve);
+	s->sieve = NULL;
+}
+
+static void
+run(struct search *s, const struct shadow_rule *rule,
+    const struct shadow_noise_row *noise)
 {
 	struct names names = { 0 };
 	struct shadow_rule now = *rule;
@@ -227,12 +259,15 @@ run(struct search *s, const struct shadow_rule *rule)
 			pass(s, &now, l->key, entry_of(rule, l, i));
 		}
 	}
+	if (noise)
+		pass_noise(s, rule, noise);
 }
 
 void
 shadow_why(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	   const struct shadow_answer *legacy,
-	   const struct shadow_answer *candidate, struct shadow_why *out)
+	   const struct shadow_answer *candidate,
+	   const struct shadow_noise_row *noise, struct shadow_why *out)
 {
 	struct search s = { .plan = plan, .legacy = legacy,
 			    .candidate = candidate, .out = out };
@@ -241,7 +276,7 @@ shadow_why(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	out->list = calloc(SHADOW_WHY_MAX, sizeof(*out->list));
 	s.seen = calloc(SHADOW_WHY_MAX, sizeof(*s.seen));
 	if (out->list && s.seen)
-		run(&s, rule);
+		run(&s, rule, noise);
 	else
 		out->failed = true;
 	free(s.seen);

@@ -15,6 +15,7 @@ TCase *case_side(void);
 TCase *case_exchange(void);
 TCase *case_compare(void);
 TCase *case_why(void);
+TCase *case_noise(void);
 TCase *case_verdict(void);
 TCase *case_tally(void);
 TCase *case_pending(void);

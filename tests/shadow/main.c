@@ -34,6 +34,7 @@ main(int argc, char **argv)
 	suite_add_tcase(s, case_exchange());
 	suite_add_tcase(s, case_compare());
 	suite_add_tcase(s, case_why());
+	suite_add_tcase(s, case_noise());
 	suite_add_tcase(s, case_verdict());
 	suite_add_tcase(s, case_tally());
 	suite_add_tcase(s, case_pending());

@@ -72,7 +72,7 @@ START_TEST(each_is_attributed)
 	struct shadow_why w;
 	size_t n = 0;
 
-	shadow_why(&plan, &rule, &a, &b, &w);
+	shadow_why(&plan, &rule, &a, &b, NULL, &w);
 	ck_assert(!w.failed);
 	for (size_t i = 0; i < w.count; i++) {
 		char text[600];
@@ -105,7 +105,7 @@ START_TEST(headers_that_are_not_listed)
 	struct shadow_why w;
 	char text[600];
 
-	shadow_why(&plan, &rule, &a, &b, &w);
+	shadow_why(&plan, &rule, &a, &b, NULL, &w);
 	ck_assert_uint_eq(w.count, 3);
 	ck_assert_uint_eq(shadow_why_counting(&w), 2);
 	text_of(&w.list[2], text, sizeof(text));
@@ -129,7 +129,7 @@ START_TEST(more_than_anybody_reads)
 	buf_addc(&y, ']');
 	a.body = buf_span(&x);
 	b.body = buf_span(&y);
-	shadow_why(&plan, &rule, &a, &b, &w);
+	shadow_why(&plan, &rule, &a, &b, NULL, &w);
 	ck_assert_uint_eq(w.count, SHADOW_WHY_MAX);
 	ck_assert_uint_eq(w.beyond, 10);
 	ck_assert_uint_eq(shadow_why_counting(&w), SHADOW_WHY_MAX + 10);
