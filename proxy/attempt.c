@@ -158,6 +158,23 @@ is_stale(const struct exchange *ex, enum problem p)
 	       !ex->response_head && !ex->retried;
 }
 
+/* What came on a kept-alive connection is no answer: it may be the rest of
+ * an earlier one. Once anything was passed on it was an answer's. */
+static bool
+is_surplus(const struct exchange *ex, enum problem p)
+{
+	return ex->upstream && ex->upstream->reused &&
+	       p == PROBLEM_BAD_ANSWER && !ex->retried &&
+	       out_queued(&ex->to_client) == 0;
+}
+
+static enum flow
+retry_fresh(struct exchange *ex, enum counter why)
+{
+	report(ex, BREAKER_UNKNOWN);
+	return retry_once(ex, why);
+}
+
 enum flow
 forward_failed(struct exchange *ex, enum problem p)
 {
@@ -166,9 +183,11 @@ forward_failed(struct exchange *ex, enum problem p)
 	bool stale = is_stale(ex, p);
 
 	ex->tried |= UINT64_C(1) << ex->endpoint;
-	if (stale && may_retry(ex)) {
-		report(ex, BREAKER_UNKNOWN);
-		return retry_once(ex, COUNTER_RETRIED_STALE);
+	if (stale && may_retry(ex))
+		return retry_fresh(ex, COUNTER_RETRIED_STALE);
+	if (is_surplus(ex, p) && may_retry(ex)) {
+		ex->pool->talkative = true;
+		return retry_fresh(ex, COUNTER_RETRIED_SURPLUS);
 	}
 	count_failure(p);
 	report(ex, BREAKER_FAILURE);

@@ -194,12 +194,26 @@ forward_awaits_client(struct exchange *ex)
 	       out_flush(&ex->client->io, &ex->to_client) != IO_OK;
 }
 
+/* Nothing of the request has left: what a kept-alive connection says by now
+ * is the rest of an earlier answer or a farewell (RFC 9112 9.2), and never
+ * the answer, however well it is formed. */
+static bool
+spoke_too_soon(const struct exchange *ex)
+{
+	struct upstream *up = ex->upstream;
+
+	return up->reused && ex->to_upstream.sent_bytes == 0 &&
+	       !upstream_is_quiet(up);
+}
+
 static enum flow
 forward_read(struct exchange *ex)
 {
 	struct chunk *c;
 	size_t used;
 
+	if (spoke_too_soon(ex))
+		return forward_failed(ex, PROBLEM_CLOSED);
 	if (!answer_may_be_here(ex) || forward_awaits_client(ex))
 		return FLOW_WAIT;
 	if (response_room(ex))
@@ -246,6 +260,8 @@ forward_step(struct exchange *ex)
 		return forward_begin(ex);
 	if (ex->upstream->connecting)
 		return forward_connect(ex);
+	if (spoke_too_soon(ex))
+		return forward_failed(ex, PROBLEM_CLOSED);
 	switch (relay_upload(ex)) {
 	case RELAY_DONE:
 	case RELAY_WAIT:

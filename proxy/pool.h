@@ -28,6 +28,7 @@ struct pool {
 	enum rules_proxy_protocol proxy_protocol;
 	unsigned leases;
 	bool current;			/* in the newest lease */
+	bool talkative;			/* was heard behind an answer */
 };
 
 /* pool_ref returns the worker's pool of that address under these TLS settings

@@ -50,11 +50,13 @@ upstream_close(struct upstream *up)
 
 /* What the server said behind its answer must not become the next one. The
  * last read did not always empty the socket. */
-static bool
-is_quiet(struct upstream *up)
+bool
+upstream_is_quiet(struct upstream *up)
 {
 	if (up->io.readable && io_is_silent(&up->io))
 		up->io.readable = false;
+	if (up->io.readable && !up->io.peer_done && !up->io.broken)
+		up->pool->talkative = true;
 	return !up->io.readable;
 }
 
@@ -66,7 +68,7 @@ upstream_ready(struct io *io)
 
 	if (up->exchange) {
 		exchange_run(up->exchange);
-	} else if (io->broken || io->peer_done || !is_quiet(up)) {
+	} else if (io->broken || io->peer_done || !upstream_is_quiet(up)) {
 		idle_remove(up);
 		upstream_close(up);
 	}
@@ -165,14 +167,17 @@ upstream_open(struct worker *w, struct pool *pool, struct upstream **out)
 	return got;
 }
 
-/* For requests that must not be sent twice: one system call narrows the race
- * that nobody can close (RFC 9110 9.2.2). Others go by the last event. */
+/* For requests that must not be sent twice, and for a server that was once
+ * heard behind its answer: one system call narrows the race that nobody can
+ * close (RFC 9110 9.2.2). Others go by the last event. */
 static bool
 may_be_reused(struct upstream *up, enum upstream_want want)
 {
 	if (up->io.broken || up->io.peer_done)
 		return false;
-	return want == UPSTREAM_PROBED ? io_is_silent(&up->io) : is_quiet(up);
+	if (want == UPSTREAM_PROBED || up->pool->talkative)
+		return io_is_silent(&up->io);
+	return upstream_is_quiet(up);
 }
 
 static struct upstream *
@@ -281,7 +286,7 @@ upstream_keep(struct upstream **upp)
 	if (pool->proxy_protocol != RULES_PROXY_NONE ||
 	    pool->idle_count >= IDLE_MAX || up->io.peer_done ||
 	    up->io.broken || up->worker->draining || !pool->current ||
-	    !is_quiet(up) ||
+	    !upstream_is_quiet(up) ||
 	    (io_is_tls(&up->io) && !tls_is_drained(&up->io))) {
 		upstream_drop(upp);
 		return;

@@ -42,6 +42,9 @@ MUST_CHECK enum io_result upstream_secure(struct upstream *up);
  * clear the pointer. */
 void upstream_keep(struct upstream **up);
 void upstream_drop(struct upstream **up);
+/* upstream_is_quiet: the server has said nothing that was not read. Looks at
+ * the socket only where an event came since. */
+bool upstream_is_quiet(struct upstream *up);
 /* upstream_close_idle closes what is kept of that address;
  * upstream_close_oldest only what was used least recently. */
 void upstream_close_idle(struct pool *pool);

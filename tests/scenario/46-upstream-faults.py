@@ -453,6 +453,57 @@ def unasked(case):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+SURPLUS = (b"left\r\nover\r\n\r\n", b"\0", b"HTTP/1.1 ",
+           b"HTTP/1.1 200 OK\nContent-Length: 0\n\n")
+
+
+def late_server(case, executions):
+    """A connection's first request is answered; what is asked behind it is
+    met by what was left of that answer. /bad lies in any case."""
+    asked = collections.Counter()
+
+    def serve(connection, head):
+        target = target_of(head)
+        executions[target] += 1
+        asked[connection] += 1
+        connection.exactly(length_of(head))
+        if asked[connection] == 1 and not target.startswith("/bad"):
+            connection.send(HEAD % 2 + b"ok")
+            return True
+        connection.send(SURPLUS[len(executions) % len(SURPLUS)] +
+                        HEAD % 4 + b"evil")
+        await_end(connection)
+        return False
+    return Upstream(case, serve)
+
+
+def late_surplus(case):
+    """The rest of an earlier answer comes when the next request is on its
+    way: it is no answer, and what may be asked again is (RFC 9110 9.2.2)."""
+    executions = collections.Counter()
+    rules = {"version": 1, "targets": {"legacy": {
+        "url": late_server(case, executions).url, "retries": "100%"}}}
+    matapalo = case.matapalo(rules=case.rules(rules, "late.json"), workers=1)
+    wants = [(m, "", 200, 2) for m in IDEMPOTENT * len(SURPLUS)]
+    wants += [(m, "", 502, 1) for m in OTHERS]
+    wants += [("GET", "bad", 502, 2), ("POST", "bad", 502, 1)]
+    for number, (method, name, status, times) in enumerate(wants):
+        # The pool is LIFO: one that has answered once lies there.
+        with Client(matapalo.port) as client:
+            client.request("GET", "/warm?n=%d" % number)
+        target = "/%s?n=%d" % (name, number)
+        body = b"x" if method in ("PUT",) + OTHERS else None
+        got = outcome(matapalo.port, make_request(method, target, body),
+                      method)
+        case.equal((got, executions[target]), (status, times),
+                   "%s %s: status, and how often it was sent" %
+                   (method, target))
+    case.check(matapalo.metrics()[
+        'matapalo_upstream_retried_total{reason="surplus"}'] > 0, "counted")
+    law(case, matapalo)
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def scenario(case):
     origin = case.origin("legacy")
     timeouts_are_kept(case, origin)
@@ -462,6 +513,7 @@ def scenario(case):
     retries(case)
     never_left(case, origin)
     unasked(case)
+    late_surplus(case)
 
 
 lib.main(scenario, 240 * SCALE)

@@ -158,9 +158,9 @@ class Judge:
         return "%s %s -" % (b"GET".hex(), target.encode().hex())
 
 
-def matapalo(case, url):
+def matapalo(case, url, **target):
     """One that forwards everything to url and mirrors it; nothing waits for
     the disk, so that messages and not commits are measured."""
-    rules = {"version": 1, "targets": {"legacy": {"url": url}},
+    rules = {"version": 1, "targets": {"legacy": dict(target, url=url)},
              "default": {"stage": "mirror", "durability": "bounded"}}
     return case.matapalo(rules=case.rules(rules, case.unique("rules.json")))
