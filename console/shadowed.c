@@ -9,6 +9,9 @@
 /* Lists have the same shape, so that they are lent and not copied. */
 _Static_assert(sizeof(struct rules_tolerance) ==
 	       sizeof(struct payload_tolerance), "same shape");
+_Static_assert((int)RULES_TOLERANCE_TIME == (int)PAYLOAD_TOLERANCE_TIME &&
+	       (int)RULES_TOLERANCE_SHARE == (int)PAYLOAD_TOLERANCE_SHARE,
+	       "same meaning");
 _Static_assert(sizeof(struct rules_unordered) ==
 	       sizeof(struct payload_unordered), "same shape");
 

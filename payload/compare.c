@@ -227,15 +227,21 @@ numbers_agree(const struct compare *c, const cJSON *a, const cJSON *b)
 	if (payload_number_equal(a, b))
 		return true;
 	t = compare_tolerance(c);
-	return t && payload_number_near(a, b, t->by);
+	return t && payload_number_near(a, b, t);
 }
 
 static bool
 strings_agree(struct compare *c, const char *a, const char *b)
 {
+	const struct payload_tolerance *t;
+
 	if (c->quiet)
 		c->work += strlen(a) / STRING_BYTES_A_STEP;
-	return strcmp(a, b) == 0;
+	if (strcmp(a, b) == 0)
+		return true;
+	t = compare_tolerance(c);
+	return t && t->kind == PAYLOAD_TOLERANCE_TIME &&
+	       payload_texts_near(span_of(a), span_of(b), t);
 }
 
 static bool

@@ -35,7 +35,9 @@ bool payload_scan_number(struct span *rest, struct span *token);
 void payload_number_write(const cJSON *number, struct buf *out);
 /* Exact: 1.0 equals 1 and 10e-1, 2^53 does not equal 2^53 + 1. */
 bool payload_number_equal(const cJSON *a, const cJSON *b);
-bool payload_number_near(const cJSON *a, const cJSON *b, double by);
+/* payload_number_near: how far b may be from a. */
+bool payload_number_near(const cJSON *a, const cJSON *b,
+			 const struct payload_tolerance *t);
 /* Equal numbers have equal hashes. */
 uint64_t payload_number_hash(const cJSON *number);
 
@@ -53,7 +55,8 @@ void payload_path_push(struct payload_path *path, const char *segment);
 void payload_path_push_index(struct payload_path *path, size_t index);
 void payload_path_pop(struct payload_path *path);
 /* payload_path_matches compares segment by segment, in a time that depends on
- * the pattern alone; `*` in the pattern matches any one segment. */
+ * the pattern alone; `*` in the pattern matches any one segment, the first
+ * `**` any number of them. */
 bool payload_path_matches(const char *pattern,
 			  const struct payload_path *path);
 

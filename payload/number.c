@@ -108,24 +108,33 @@ is_integer(const char *text)
 	return !strpbrk(text, ".eE");
 }
 
+/* 20.00 and 19.99 are 0.01 apart for people, not in binary. */
+static bool
+is_near(long double x, long double y, long double by)
+{
+	long double slack = fmaxl(fabsl(x), fabsl(y)) * 1e-17L + by * 1e-12L;
+
+	return isfinite(x) && isfinite(y) && fabsl(x - y) <= by + slack;
+}
+
 bool
-payload_number_near(const cJSON *a, const cJSON *b, double by)
+payload_number_near(const cJSON *a, const cJSON *b,
+		    const struct payload_tolerance *t)
 {
 	char ta[NUMBER_TEXT], tb[NUMBER_TEXT];
 	const char *sa = number_text(a, ta), *sb = number_text(b, tb);
-	long double x, y, slack;
+	long double x = strtold(sa, NULL), by = t->by;
 
 	if (payload_number_equal(a, b))
 		return true;
-	if (by < 1 && is_integer(sa) && is_integer(sb))
-		return false;	/* beyond 2^64 even long doubles round */
-	x = strtold(sa, NULL);
-	y = strtold(sb, NULL);
-	if (!isfinite(x) || !isfinite(y))
+	if (t->kind == PAYLOAD_TOLERANCE_TIME)
 		return false;
-	/* 20.00 and 19.99 are 0.01 apart for people, not in binary. */
-	slack = fmaxl(fabsl(x), fabsl(y)) * 1e-17L + (long double)by * 1e-12L;
-	return fabsl(x - y) <= (long double)by + slack;
+	if (t->kind == PAYLOAD_TOLERANCE_SHARE)
+		by *= fabsl(x);
+	/* beyond 2^64 even long doubles round */
+	if (by <= 0 || (by < 1 && is_integer(sa) && is_integer(sb)))
+		return false;
+	return is_near(x, strtold(sb, NULL), by);
 }
 
 uint64_t

@@ -63,8 +63,18 @@ MUST_CHECK int payload_redact(struct span text, const char *const *pointers,
 			      size_t count, const struct digest_key *key,
 			      struct buf *out);
 
-/* Structural comparison. */
-struct payload_tolerance { const char *pointer; double by; };
+/* Structural comparison. In pointers a segment `*` stands for any one, and one
+ * `**` for any number of them. */
+enum payload_tolerance_kind {
+	PAYLOAD_TOLERANCE_NUMBER,	/* by: how far apart */
+	PAYLOAD_TOLERANCE_SHARE,	/* by: part of what is expected */
+	PAYLOAD_TOLERANCE_TIME		/* by: milliseconds, between times */
+};
+struct payload_tolerance {
+	const char *pointer;
+	double by;
+	enum payload_tolerance_kind kind;
+};
 struct payload_unordered { const char *pointer, *key; };
 struct payload_compare {
 	const char *const *ignore;
@@ -89,5 +99,12 @@ size_t payload_compare_json(const struct cJSON *expected,
 				       const char *actual),
 			    void *arg);
 const char *payload_difference_name(enum payload_difference_kind k);
+
+/* payload_time: a text as RFC 3339 or as HTTP (IMF-fixdate, RFC 9110 5.6.7)
+ * writes times, in microseconds since 1970; *local: it names no zone. */
+MUST_CHECK int payload_time(struct span text, int64_t *us, bool *local);
+/* payload_texts_near: two times, or two numbers, as close as t allows. */
+bool payload_texts_near(struct span expected, struct span actual,
+			const struct payload_tolerance *t);
 
 #endif

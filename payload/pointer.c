@@ -126,19 +126,54 @@ segment_of(const struct payload_path *path, size_t i)
 	return (struct span){ path->text.data + from, end - from };
 }
 
+/* Compares pattern segments, up to the end or a `**`, with those from i on;
+ * tells how many there were. */
+static bool
+segments_match(const char **pattern, const struct payload_path *path,
+	       size_t *i)
+{
+	while (**pattern == '/' && *i < path->depth) {
+		const char *here = *pattern;
+		struct span want = cut_segment(pattern);
+
+		if (span_is(want, "**")) {
+			*pattern = here;
+			return true;
+		}
+		if (!span_is(want, "*") &&
+		    !span_equal(want, segment_of(path, *i)))
+			return false;
+		++*i;
+	}
+	return true;
+}
+
+static size_t
+count_segments(const char *pattern)
+{
+	size_t n = 0;
+
+	for (; *pattern; pattern++)
+		n += *pattern == '/';
+	return n;
+}
+
+/* Both ends are fixed, so that nothing has to be tried. */
 bool
 payload_path_matches(const char *pattern, const struct payload_path *path)
 {
-	size_t i = 0;
+	size_t i = 0, rest;
 
-	if (path->text.failed)
+	if (path->text.failed || !segments_match(&pattern, path, &i))
 		return false;
-	for (; *pattern == '/' && i < path->depth; i++) {
-		struct span want = cut_segment(&pattern);
-
-		if (!span_is(want, "*") &&
-		    !span_equal(want, segment_of(path, i)))
-			return false;
-	}
-	return !*pattern && i == path->depth;
+	if (strncmp(pattern, "/**", 3) != 0 ||
+	    (pattern[3] && pattern[3] != '/'))
+		return !*pattern && i == path->depth;
+	pattern += 3;
+	rest = count_segments(pattern);
+	if (rest > path->depth - i)
+		return false;
+	i = path->depth - rest;
+	return segments_match(&pattern, path, &i) && !*pattern &&
+	       i == path->depth;
 }

@@ -4,6 +4,43 @@
 
 #include "rules/keys.h"
 #include "rules/rule.h"
+#include "rules/units.h"
+
+#define HEADER "header:"
+
+/* Where a tolerance holds: in the body, or in a header. */
+static int
+check_place(struct rules_load *l, const struct rules_node *at, const char *s)
+{
+	if (strncmp(s, HEADER, sizeof(HEADER) - 1) == 0)
+		return keys_check_token(l, at, s + sizeof(HEADER) - 1);
+	return keys_check_pointer(l, at, s);
+}
+
+static int
+read_tolerance(struct rules_load *l, const struct rules_node *at,
+	       struct rules_tolerance *t)
+{
+	const char *text = json_string_value(at->value);
+	uint32_t ppm;
+	unsigned ms;
+
+	t->by = json_number_value(at->value);
+	if (!text && json_is_number(at->value) && t->by >= 0)
+		return 0;
+	if (text && units_percent(text, &ppm) == NULL) {
+		t->kind = RULES_TOLERANCE_SHARE;
+		t->by = ppm / 1e6;
+		return 0;
+	}
+	if (text && units_duration(text, &ms) == NULL && ms > 0) {
+		t->kind = RULES_TOLERANCE_TIME;
+		t->by = ms;
+		return 0;
+	}
+	return load_fail(l, at, "must be a number, 0 or more, a percentage "
+			 "such as \"1%%\", or a time such as \"5s\"");
+}
 
 static int
 load_tolerance(struct rules_load *l, const struct rules_node *map,
@@ -19,13 +56,9 @@ load_tolerance(struct rules_load *l, const struct rules_node *map,
 		struct rules_tolerance *t =
 			&out->tolerance[out->tolerance_count++];
 
-		if (!json_is_number(at.value) ||
-		    json_number_value(at.value) < 0)
-			return load_fail(l, &at, "must be a number, 0 or "
-					 "more");
-		if (keys_check_pointer(l, &at, at.key) < 0)
+		if (read_tolerance(l, &at, t) < 0 ||
+		    check_place(l, &at, at.key) < 0)
 			return -1;
-		t->by = json_number_value(at.value);
 		t->pointer = load_copy(l, at.key);
 		if (!t->pointer)
 			return -1;

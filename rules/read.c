@@ -237,6 +237,17 @@ keys_check_token(struct rules_load *l, const struct rules_node *at,
 			 "or cookie", s);
 }
 
+/* Segments `**`. */
+static size_t
+count_tails(const char *s)
+{
+	size_t n = 0;
+
+	for (s = strstr(s, "/**"); s; s = strstr(s + 3, "/**"))
+		n += s[3] == '\0' || s[3] == '/';
+	return n;
+}
+
 int
 keys_check_pointer(struct rules_load *l, const struct rules_node *at,
 		   const char *s)
@@ -248,6 +259,9 @@ keys_check_pointer(struct rules_load *l, const struct rules_node *at,
 		if (c[1] != '0' && c[1] != '1')
 			return load_fail(l, at, "\"%s\" is not a JSON "
 					 "pointer: write \"~0\" for \"~\"", s);
+	if (count_tails(s) > 1)
+		return load_fail(l, at, "\"%s\" has more than one \"**\": "
+				 "write one, and \"*\" for single segments", s);
 	return 0;
 }
 

@@ -129,7 +129,16 @@ struct rules_compare {
 	const char *const *headers;	/* response headers to compare too */
 	size_t header_count;
 	bool any_coding;		/* Content-Encoding may differ */
-	struct rules_tolerance { const char *pointer; double by; } *tolerance;
+	/* of a JSON pointer, or of "header:NAME" */
+	struct rules_tolerance {
+		const char *pointer;
+		double by;
+		enum rules_tolerance_kind {
+			RULES_TOLERANCE_NUMBER,
+			RULES_TOLERANCE_SHARE,	/* of the legacy's value */
+			RULES_TOLERANCE_TIME	/* in milliseconds */
+		} kind;
+	} *tolerance;
 	size_t tolerance_count;
 	/* key NULL: as a set; else match elements by this member */
 	struct rules_unordered { const char *pointer, *key; } *unordered;

@@ -87,8 +87,19 @@ is_redacted(struct span s)
 	return s.len && memmem(s.at, s.len, REDACTED, sizeof(REDACTED) - 1);
 }
 
+static bool
+texts_near(const struct shadow_rule *rule, const char *pointer,
+	   struct span a, struct span b)
+{
+	for (size_t i = 0; i < rule->tolerance_count; i++)
+		if (strcasecmp(rule->tolerance[i].pointer, pointer) == 0)
+			return payload_texts_near(a, b, &rule->tolerance[i]);
+	return false;
+}
+
 static void
-compare_header(const struct shadow_plan *plan, const char *name,
+compare_header(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	       const char *name,
 	       const struct shadow_answer *legacy,
 	       const struct shadow_answer *candidate,
 	       struct shadow_verdict *v)
@@ -104,7 +115,8 @@ compare_header(const struct shadow_plan *plan, const char *name,
 
 	snprintf(pointer, sizeof(pointer), "header:%s", name);
 	if ((na > 0) != (nb > 0) || a.failed || b.failed ||
-	    (!unknown && !span_equal(buf_span(&a), buf_span(&b))))
+	    (!unknown && !span_equal(buf_span(&a), buf_span(&b)) &&
+	     !texts_near(rule, pointer, buf_span(&a), buf_span(&b))))
 		shadow_verdict_add(v, pointer, kind, buf_span(&a),
 				   buf_span(&b));
 	buf_fini(&a);
@@ -130,9 +142,11 @@ compare_headers(const struct shadow_plan *plan,
 		struct shadow_verdict *v)
 {
 	for (size_t i = 0; i < rule->header_count; i++)
-		compare_header(plan, rule->headers[i], legacy, candidate, v);
+		compare_header(plan, rule, rule->headers[i], legacy, candidate,
+			       v);
 	if (!rule->any_coding && !is_named(rule, SHADOW_CODING))
-		compare_header(plan, SHADOW_CODING, legacy, candidate, v);
+		compare_header(plan, rule, SHADOW_CODING, legacy, candidate,
+			       v);
 }
 
 /* ---- bodies ---- */

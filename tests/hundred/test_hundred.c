@@ -33,9 +33,12 @@ static const struct redact redact = {
 	.json = secret_json, .json_count = ARRAY_SIZE(secret_json),
 };
 
-static const char *const ignore[] = { "/at", "/*/at", "/cards/*/x" };
+static const char *const ignore[] = { "/at", "/*/at", "/cards/*/x", "/**/at",
+				      "/a/**/b/*/c/*/d" };
 static const struct payload_tolerance tolerance[] = {
-	{ "/sums/*", 0.01 }, { "/many/*/*", 0.01 }
+	{ "/sums/*", 0.01, PAYLOAD_TOLERANCE_NUMBER },
+	{ "/many/*/*", 0.01, PAYLOAD_TOLERANCE_NUMBER },
+	{ "/x/**/y", 5000, PAYLOAD_TOLERANCE_TIME },
 };
 static const struct payload_unordered unordered[] = {
 	{ "/sets", NULL }, { "/sums", NULL }, { "/many/*", NULL },

@@ -32,6 +32,24 @@ read_file(const char *path)
 	return b;
 }
 
+/* As in a rules file: 0.01, "1%", "5s". */
+static struct payload_tolerance
+tolerance_of(const struct cJSON *p)
+{
+	struct payload_tolerance t = { .pointer = payload_name(p),
+				       .by = payload_number(p, 0) };
+	const char *text = payload_string(p, NULL);
+	char *unit;
+
+	if (!text)
+		return t;
+	t.by = strtod(text, &unit);
+	t.kind = *unit == '%' ? PAYLOAD_TOLERANCE_SHARE
+			      : PAYLOAD_TOLERANCE_TIME;
+	t.by = *unit == '%' ? t.by / 100 : t.by * 1000;
+	return t;
+}
+
 static void
 fill(struct asked *a, const struct cJSON *how)
 {
@@ -43,8 +61,7 @@ fill(struct asked *a, const struct cJSON *how)
 	for (i = payload_first(payload_member(how, "tolerance")); i;
 	     i = payload_next(i))
 		a->tolerance[a->how.tolerance_count++] =
-			(struct payload_tolerance){ payload_name(i),
-						    payload_number(i, 0) };
+			tolerance_of(i);
 	for (i = payload_first(payload_member(how, "unordered")); i;
 	     i = payload_next(i))
 		a->unordered[a->how.unordered_count++] =
@@ -113,7 +130,7 @@ START_TEST(cases_of_the_folder)
 	snprintf(pattern, sizeof(pattern), "%s/tests/payload/compare/*.json",
 		 top ? top : ".");
 	ck_assert_int_eq(glob(pattern, 0, NULL, &g), 0);
-	ck_assert_uint_ge(g.gl_pathc, 29);
+	ck_assert_uint_ge(g.gl_pathc, 39);
 	for (size_t i = 0; i < g.gl_pathc; i++)
 		run_case(g.gl_pathv[i]);
 	globfree(&g);

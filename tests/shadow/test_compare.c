@@ -57,6 +57,12 @@ static const struct {
 	  "header:etag extra >b" },
 	{ "headers of one name are a list", 200, 200,
 	  "ETag: a\nETag: b\n", "etag: a, b\n", "", "", "" },
+	{ "header near", 200, 200,
+	  "ETag: Sun, 06 Nov 1994 08:49:37 GMT\n",
+	  "ETag: Sun, 06 Nov 1994 08:49:38 GMT\n", "", "", "" },
+	{ "header not so near", 200, 200, "ETag: 1994-11-06T08:49:37Z\n",
+	  "ETag: 1994-11-06T08:49:40Z\n", "", "",
+	  "header:etag value 1994-11-06T08:49:37Z>1994-11-06T08:49:40Z" },
 	{ "headers nobody named", 200, 200, "X: a\n", "X: b\n", "", "", "" },
 	{ "the same bytes under another coding", 200, 200, JSON,
 	  JSON "Content-Encoding: gzip\n", "{\"a\":1}", "{\"a\":1}",
@@ -82,13 +88,16 @@ static const struct {
 static const char *const ignore[] = { "/at" };
 static const char *const headers[] = { "etag", "set-cookie", "location",
 				       "x-secret" };
-static const struct payload_tolerance tolerance[] = { { "/price", 0.01 } };
+static const struct payload_tolerance tolerance[] = {
+	{ "/price", 0.01, PAYLOAD_TOLERANCE_NUMBER },
+	{ "header:etag", 2000, PAYLOAD_TOLERANCE_TIME },
+};
 static const struct payload_unordered unordered[] = { { "/tags", NULL } };
 static const struct shadow_rule rule = {
 	.name = "r", .target = "c",
 	.ignore = ignore, .ignore_count = 1,
 	.headers = headers, .header_count = ARRAY_SIZE(headers),
-	.tolerance = tolerance, .tolerance_count = 1,
+	.tolerance = tolerance, .tolerance_count = 2,
 	.unordered = unordered, .unordered_count = 1,
 };
 

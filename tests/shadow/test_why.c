@@ -9,7 +9,9 @@
 
 static const char *const ignored[] = { "/at", "/items/*/etag" };
 static const char *const headers[] = { "etag" };
-static const struct payload_tolerance tolerance[] = { { "/price", 0.01 } };
+static const struct payload_tolerance tolerance[] = {
+	{ "/price", 0.01, PAYLOAD_TOLERANCE_NUMBER }
+};
 static const struct payload_unordered unordered[] = { { "/tags", NULL },
 						      { "/items", "sku" } };
 static const struct shadow_rule rule = {
