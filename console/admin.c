@@ -222,15 +222,13 @@ start_daemon(struct console_admin *a, struct error *err)
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 	if (a->daemon)
 		return 0;
-	close(a->socket.fd);
-	listen_remove(&a->socket);
 	return error_set(err, "cannot serve the admin listener: %s",
 			 errno ? strerror(errno) : "libmicrohttpd refused");
 }
 
 static int
-start(struct console_admin *a, const char *address, const char *token_file,
-      struct error *err)
+bind_address(struct console_admin *a, const char *address,
+	     const char *token_file, struct error *err)
 {
 	if (load_token(a, token_file, err))
 		return error_context(err, "admin token");
@@ -242,12 +240,12 @@ start(struct console_admin *a, const char *address, const char *token_file,
 			 "machines, without encryption: a loopback address is "
 			 "safer",
 			 a->socket.address);
-	return start_daemon(a, err);
+	return 0;
 }
 
 struct console_admin *
-console_admin_start(const char *address, const char *token_file,
-		    const struct console_source *source, struct error *err)
+console_admin_open(const char *address, const char *token_file,
+		   struct error *err)
 {
 	struct console_admin *a = calloc(1, sizeof(*a));
 
@@ -256,11 +254,30 @@ console_admin_start(const char *address, const char *token_file,
 		return NULL;
 	}
 	MAGIC_SET(a, ADMIN_MAGIC);
-	a->source = *source;
-	if (!start(a, address, token_file, err))
+	if (!bind_address(a, address, token_file, err))
 		return a;
 	free(a);
 	return NULL;
+}
+
+int
+console_admin_serve(struct console_admin *a,
+		    const struct console_source *source, struct error *err)
+{
+	MAGIC_CHECK(a, ADMIN_MAGIC);
+	a->source = *source;
+	return start_daemon(a, err);
+}
+
+struct console_admin *
+console_admin_start(const char *address, const char *token_file,
+		    const struct console_source *source, struct error *err)
+{
+	struct console_admin *a = console_admin_open(address, token_file, err);
+
+	if (a && console_admin_serve(a, source, err))
+		console_admin_stop(&a);
+	return a;
 }
 
 const char *
@@ -280,7 +297,10 @@ console_admin_stop(struct console_admin **a)
 	MAGIC_CHECK(old, ADMIN_MAGIC);
 	*a = NULL;
 	/* Closes the socket, too, and joins the thread. */
-	MHD_stop_daemon(old->daemon);
+	if (old->daemon)
+		MHD_stop_daemon(old->daemon);
+	else
+		close(old->socket.fd);
 	listen_remove(&old->socket);
 	explicit_bzero(old->token, sizeof(old->token));
 	MAGIC_CLEAR(old);

@@ -113,6 +113,15 @@ struct console_source {
 	int (*order)(void *arg, const struct console_order *o,
 		     struct json *out, struct error *err);
 };
+/* console_admin_open binds and listens: who connects waits for
+ * console_admin_serve. Both leave nothing behind but console_admin_stop.
+ * console_admin_start does both. */
+MUST_CHECK struct console_admin *
+console_admin_open(const char *address, const char *token_file,
+		   struct error *err);
+MUST_CHECK int console_admin_serve(struct console_admin *a,
+				   const struct console_source *source,
+				   struct error *err);
 MUST_CHECK struct console_admin *
 console_admin_start(const char *address, const char *token_file,
 		    const struct console_source *source, struct error *err);

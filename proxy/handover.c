@@ -288,11 +288,35 @@ let_go(struct run *r)
 	OPENSSL_cleanse(message, sizeof(message));
 }
 
+/* handover_hear, for so long and while nobody wants this process to stop. */
+enum answer { ANSWER_WORD, ANSWER_NONE, ANSWER_STOP };
+
+static enum answer
+await_word(struct run *r, int signals, enum handover_word word, int wait_ms)
+{
+	uint64_t now = clock_mono_ms(), end = now + (uint64_t)wait_ms;
+
+	for (; now < end && r->handover.child; now = clock_mono_ms()) {
+		struct pollfd fds[2] = {
+			{ .fd = r->handover.socket, .events = POLLIN },
+			{ .fd = signals, .events = POLLIN },
+		};
+
+		(void)poll(fds, 2, (int)(end - now));
+		if (run_wait_signal(r, signals, 0))
+			return ANSWER_STOP;
+		if (handover_hear(r, word, 0) == HANDOVER_WORD)
+			return ANSWER_WORD;
+	}
+	return ANSWER_NONE;
+}
+
 /* The new one has failed late, with the journal closed here: what was
  * running until now is started again, it was able to serve. */
-static enum handover_heard
-start_again(struct run *r)
+static enum answer
+start_again(struct run *r, int signals)
 {
+	enum answer ready;
 	struct error err = { 0 };
 
 	if (r->handover.child)
@@ -303,12 +327,51 @@ start_again(struct run *r)
 	handover_cancel(r);
 	if (handover_start(r, OWN_IMAGE, &err)) {
 		log_error("run.handover-failed", "%s", err.text);
-		return HANDOVER_FAILED;
+		return ANSWER_NONE;
 	}
-	if (handover_hear(r, HANDOVER_READY, LAST_MS) != HANDOVER_WORD)
-		return HANDOVER_FAILED;
+	ready = await_word(r, signals, HANDOVER_READY, LAST_MS);
+	if (ready == ANSWER_STOP)
+		handover_cancel(r);	/* it has nothing to finish */
+	if (ready != ANSWER_WORD)
+		return ready;
 	let_go(r);
-	return handover_hear(r, HANDOVER_SERVING, LAST_MS);
+	return await_word(r, signals, HANDOVER_SERVING, LAST_MS);
+}
+
+static bool
+child_has_ended(const struct handover *h)
+{
+	return !h->child || waitpid(h->child, NULL, WNOHANG) == h->child;
+}
+
+/* Told to stop with the journal in the new one's hands: it is told, too, and
+ * both end what they have. A second signal, or the time, ends the wait. */
+static int
+stop_both(struct run *r, int signals)
+{
+	uint64_t end_ms = clock_mono_ms() + r->settings->drain_ms;
+	struct handover *h = &r->handover;
+	bool patient = true;
+
+	log_info("run.draining", "stopped during the hand-over: process %d is "
+		 "told, and what is left is finished", (int)h->child);
+	notify_stopping();
+	if (h->child)
+		(void)kill(h->child, SIGTERM);
+	listen_close_all(r->listen, r->listen_count);
+	while (patient && !child_has_ended(h))
+		patient = clock_mono_ms() < end_ms &&
+			  !run_wait_signal(r, signals, 10);
+	if (!patient)
+		handover_cancel(r);
+	else if (h->child)
+		forget(h);
+	if (patient)
+		(void)wait_workers(r, signals, &r->proxy.workers_idle, end_ms);
+	/* What the other has not taken away with it. */
+	console_remove_run_file(r->data);
+	atomic_store(&r->proxy.handing_over, false);
+	return EXIT_SUCCESS;
 }
 
 int
@@ -316,6 +379,7 @@ handover_finish(struct run *r, int signals)
 {
 	uint64_t now = clock_mono_ms();
 	uint64_t end_ms = now + r->settings->drain_ms;
+	enum answer heard;
 
 	stop_accepting(r);
 	if (!wait_workers(r, signals, &r->proxy.workers_idle,
@@ -326,10 +390,13 @@ handover_finish(struct run *r, int signals)
 	}
 	release_journal(r);
 	let_go(r);
-	if (handover_hear(r, HANDOVER_SERVING,
-			  (int)r->settings->handover_start_ms) !=
-		    HANDOVER_WORD &&
-	    start_again(r) != HANDOVER_WORD) {
+	heard = await_word(r, signals, HANDOVER_SERVING,
+			   (int)r->settings->handover_start_ms);
+	if (heard == ANSWER_NONE)
+		heard = start_again(r, signals);
+	if (heard == ANSWER_STOP)
+		return stop_both(r, signals);
+	if (heard == ANSWER_NONE) {
 		handover_cancel(r);
 		log_error("run.handover-lost", "nobody serves any more: start "
 			  "matapalo again");

@@ -227,22 +227,6 @@ start_workers(struct run *r, struct error *err)
 }
 
 static int
-start_admin(struct run *r, struct error *err)
-{
-	const struct console_source source = run_source(r);
-	char path[sizeof(r->data) + 32];
-	const char *token = r->settings->admin_token_file;
-
-	if (!token) {
-		snprintf(path, sizeof(path), "%s/admin.token", r->data);
-		token = path;
-	}
-	r->admin = console_admin_start(r->settings->admin, token, &source,
-				       err);
-	return r->admin ? 0 : -1;
-}
-
-static int
 write_run_file(struct run *r, struct error *err)
 {
 	const char *listen[CONSOLE_LIST_MAX + 1] = { NULL };
@@ -296,8 +280,9 @@ start_all(struct run *r, struct error *err)
 {
 	static int (*const parts[])(struct run *, struct error *) = {
 		start_settings, start_tls, start_data, start_sockets,
-		handover_await, start_journal, start_bus, start_subscribers,
-		start_workers, watchers_start, start_admin, write_run_file,
+		admin_bind, handover_await, admin_rebind, start_journal,
+		start_bus, start_subscribers, start_workers, watchers_start,
+		admin_serve, write_run_file,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)

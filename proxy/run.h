@@ -74,6 +74,14 @@ MUST_CHECK int watchers_start(struct run *r, struct error *err);
 void watchers_wake(struct run *r);
 void watchers_stop(struct run *r);
 
+/* ---- admin.c: in the order of the start ---- */
+
+/* admin_bind takes the admin address, unless the process that hands over to
+ * this one has it; admin_rebind takes it then; admin_serve answers on it. */
+MUST_CHECK int admin_bind(struct run *r, struct error *err);
+MUST_CHECK int admin_rebind(struct run *r, struct error *err);
+MUST_CHECK int admin_serve(struct run *r, struct error *err);
+
 /* ---- status.c ---- */
 
 void run_status(void *arg, struct json *out);

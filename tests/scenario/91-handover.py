@@ -362,6 +362,87 @@ def new_one_fails(case, origin):
     case.equal(matapalo.stop(), 0, "exit status")
 
 
+def admin_address(case, origin):
+    """An admin address that cannot be had ends a start before anybody was
+    served, and a hand-over before the old one has let go of anything. One
+    that the old one has, under the name that it has or another, passes on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, \
+            socket.create_server(("127.0.0.1", 0)) as free:
+        bad = "127.0.0.1:%d" % taken.getsockname()[1]
+        good = "127.0.0.1:%d" % free.getsockname()[1]
+        free.close()
+        settings, data = case.path("admin"), case.path("admin-data")
+        os.mkdir(data)
+
+        def write(admin):
+            with open(settings, "w") as f:
+                f.write("listen = 127.0.0.1:0\nadmin = %s\nlegacy = %s\n"
+                        "bus = ipc://%s/bus.sock\n"
+                        % (admin, origin.url, data))
+        write(bad)
+        got = subprocess.run([lib.MATAPALO, "run", "--settings", settings,
+                              "--data", data], capture_output=True,
+                             timeout=20)
+        case.equal(got.returncode, 2, "a start with an address in use")
+        case.check(bad.encode() in got.stderr, "and says which")
+        case.check(not os.path.exists(data + "/journal.db"),
+                   "before the journal was opened")
+        write(good)
+        matapalo = Matapalo(case, case.unique("matapalo"),
+                            ["--settings", settings], data)
+        case.processes.append(matapalo)
+        pid = hand_over(case, matapalo, matapalo.pid)
+        case.equal(matapalo.admin, good, "the same address")
+        write("localhost" + good[good.index(":"):])
+        pid = hand_over(case, matapalo, pid)
+        write(bad)
+        callers = Callers(lambda: socket.create_connection(
+            ("127.0.0.1", matapalo.port), 20), threads=2)
+        try:
+            callers.more(10)
+            os.kill(pid, signal.SIGUSR2)
+            lib.wait_for(lambda: "run.handover-failed" in matapalo.err(),
+                         "the failure to be logged")
+            callers.more(10)
+        finally:
+            callers.stop()
+    case.equal(callers.failed[:3], [], "nobody has noticed")
+    case.check("given the sockets" not in matapalo.err(), "nothing was given")
+    case.equal(run_info(data).get("pid"), pid, "the old one serves")
+    end(case, matapalo, pid)
+
+
+def stopped_before_serving(case, origin):
+    """SIGTERM while the new one has the journal and does not serve yet is
+    obeyed at once, and what the old one has accepted is finished."""
+    binary, data = case.path("matapalo-late"), case.path("late-data")
+    shutil.copy(lib.MATAPALO, binary)
+    os.mkdir(data)
+    path = case.path("late.sock")
+    matapalo = Matapalo(case, case.unique("matapalo"), [
+        "--listen", "127.0.0.1:0", "--listen", "unix:" + path, "--admin",
+        "127.0.0.1:0", "--bus", "ipc://" + data + "/bus.sock", "--legacy",
+        origin.url, "--handover", "100ms", "--workers", "1"], data,
+        binary=binary)
+    case.processes.append(matapalo)
+    told = case.path("told")
+    replace(binary, IMPOSTOR % (
+        sys.executable, "say(); hear(); open(%r, 'w').close(); hang()"
+        % told))
+    with Client(matapalo.port) as client:
+        client.send(make_request("GET", "/slow-body/3000"))
+        lib.wait_for(lambda: matapalo.metrics()[
+            "matapalo_upstream_connections_open"] >= 1, "the request")
+        matapalo.signal(signal.SIGUSR2)
+        lib.wait_for(lambda: os.path.exists(told), "GO")
+        case.equal(matapalo.stop(), 0, "exit status")
+        case.equal(client.read().status, 200, "what was accepted")
+    case.check("does not serve in time" not in matapalo.err(),
+               "it has not waited for the new one")
+    case.check(not run_info(data), "run.json is removed")
+    case.check(not os.path.exists(path), "and so is the socket")
+
+
 def activated(case, origin, listener, data, extra=()):
     """Started as a service manager does with a socket unit."""
     script = 'exec 3<&%d; export LISTEN_PID=$$ LISTEN_FDS=1; exec "$@"' \
@@ -447,6 +528,8 @@ def scenario(case):
     new_one_fails(case, origin)
     half_prepared(case, origin)
     impostors(case, origin)
+    admin_address(case, origin)
+    stopped_before_serving(case, origin)
     activation(case, origin)
     notification(case, origin)
 
