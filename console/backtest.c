@@ -190,6 +190,7 @@ backtest_fini(struct backtest *b)
 	if (b->end)
 		backtest_calls_free(b);
 	shadow_tally_free(&b->tally);
+	shadow_noise_free(&b->noise);
 	recorded_close(&b->recorded);
 	rules_unref(&b->rules);
 }
@@ -201,8 +202,11 @@ prepare(struct backtest *b, const struct command_call *call,
 	if (recorded_open(&b->recorded, call, err))
 		return -1;
 	b->tally = shadow_tally_new();
-	if (!b->tally)
+	b->noise = shadow_noise_new();
+	if (!b->tally || !b->noise)
 		return error_set(err, "no memory");
+	if (shadow_report_noise(b->recorded.reader, b->noise, err))
+		return -1;
 	b->outbound = outbound_open(b->parallel, err);
 	return b->outbound ? 0 : -1;
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "console/recorded.h"
 #include "outbound/outbound.h"
+#include "shadow/noise.h"
 #include "shadow/shadow.h"
 #include "shadow/tally.h"
 
@@ -36,6 +37,7 @@ struct backtest {
 	struct shadow_plan plan;	/* of no rules: how to redact */
 	struct digest_key key;
 	struct shadow_tally *tally;
+	struct shadow_noise *noise;	/* that the live shadow learned */
 	const char *target, *only_rule;
 	bool takes_unsafe;
 	unsigned parallel, rate, timeout_ms;

@@ -13,6 +13,7 @@
 #include "shadow/candidate.h"
 #include "shadow/compare.h"
 #include "shadow/fold.h"
+#include "shadow/sieve.h"
 
 #define WAIT_MS 20u
 #define US_PER_S 1000000u
@@ -89,7 +90,16 @@ compare(struct backtest *b, const struct backtest_call *c,
 		.body = a->body.len ? buf_span(&a->body) : SPAN_LITERAL(""),
 	};
 
-	shadow_compare(&b->plan, &rule, &legacy, &candidate, v);
+	struct shadow_noise_row *row = rule.noise_ppm ? malloc(sizeof(*row))
+						      : NULL;
+	struct shadow_noise_seen seen;
+	bool noisy = row && shadow_noise_get(b->noise, rule.name,
+					     rule.fingerprint, v->endpoint,
+					     row);
+
+	shadow_sieve_compare(&b->plan, &rule, &legacy, &candidate,
+			     noisy ? row : NULL, v, &seen);
+	free(row);
 }
 
 /* reason NULL: the answer is compared. */

@@ -125,12 +125,6 @@ write_json(const struct diff *d, struct buf *out)
 
 /* ---- the command ---- */
 
-static void
-on_noise(void *arg, const char *key, struct span value)
-{
-	shadow_noise_load(arg, key, value);
-}
-
 static int
 read_report(struct diff *d, struct error *err)
 {
@@ -141,12 +135,9 @@ read_report(struct diff *d, struct error *err)
 	d->noise = shadow_noise_new();
 	if (!d->tally || !d->noise)
 		return error_set(err, "no memory");
-	if (shadow_report_read(d->reader, d->tally, err))
+	if (shadow_report_read(d->reader, d->tally, err) ||
+	    shadow_report_noise(d->reader, d->noise, err))
 		return -1;
-	if (journal_read_state(d->reader, SHADOW_NOISE_SPACE, on_noise,
-			       d->noise))
-		return error_set(err, "what was learned of noise cannot be "
-				 "read");
 	json_init(&j, &json);
 	shadow_tally_report(d->tally, &j);
 	d->report = payload_parse(buf_span(&json), err);

@@ -134,8 +134,8 @@ compare(struct replayed *p, const struct outbound_answer *a)
 
 	shadow_fold_endpoint(p->x->method, p->x->path, p->x->target,
 			     p->x->status, endpoint);
-	diff_why_pair(&p->r, &p->rule, endpoint, &legacy, &candidate, &noise,
-		      &w);
+	diff_why_pair(&p->r, &p->r.plan, &p->rule, endpoint, &legacy,
+		      &candidate, &noise, &w);
 	p->is_equal = !w.failed && shadow_why_counting(&w) == 0;
 	buf_printf(p->out, "latency    legacy %.1f ms, candidate %.1f ms\n\n",
 		   (double)p->x->total_us / 1000, (double)a->total_us / 1000);

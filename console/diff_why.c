@@ -15,12 +15,6 @@
 
 /* ---- the rules ---- */
 
-static void
-on_noise(void *arg, const char *key, struct span value)
-{
-	shadow_noise_load(arg, key, value);
-}
-
 int
 diff_rules_open(struct diff_rules *r, const struct command_call *call,
 		struct journal_reader *reader)
@@ -35,10 +29,10 @@ diff_rules_open(struct diff_rules *r, const struct command_call *call,
 		buf_clear(&r->text);	/* no lines, then */
 	r->plan.redact = &r->rules->redact;
 	r->noise = shadow_noise_new();
-	if (!r->noise || journal_read_state(reader, SHADOW_NOISE_SPACE,
-					    on_noise, r->noise))
-		error_set(&err, "what was learned of noise cannot be read");
-	else if (shadowed_secrets(&r->plan, &r->key, command_data(call),
+	if (!r->noise)
+		error_set(&err, "no memory");
+	else if (shadow_report_noise(reader, r->noise, &err) == 0 &&
+		 shadowed_secrets(&r->plan, &r->key, command_data(call),
 				  &err) == 0)
 		return COMMAND_OK;
 	error_context(&err, "diff");
@@ -84,13 +78,29 @@ place_text(const struct diff_rules *r, const char *rule, const char *key,
 }
 
 static void
+tolerance_text(const struct payload_tolerance *t, struct buf *out)
+{
+	switch (t->kind) {
+	case PAYLOAD_TOLERANCE_NUMBER:
+		buf_printf(out, " of %g", t->by);
+		break;
+	case PAYLOAD_TOLERANCE_SHARE:
+		buf_printf(out, " of %g %%", 100 * t->by);
+		break;
+	case PAYLOAD_TOLERANCE_TIME:
+		buf_printf(out, " of %g ms", t->by);
+		break;
+	}
+}
+
+static void
 detail_text(const struct shadow_rule *rule, const struct shadow_reason *why,
 	    struct buf *out)
 {
 	for (size_t i = 0; i < rule->tolerance_count; i++)
 		if (strcmp(why->key, "tolerance") == 0 &&
 		    strcmp(rule->tolerance[i].pointer, why->entry) == 0)
-			buf_printf(out, " of %g", rule->tolerance[i].by);
+			tolerance_text(&rule->tolerance[i], out);
 }
 
 static void
@@ -190,8 +200,9 @@ is_whole(const struct shadow_case *c)
 }
 
 void
-diff_why_pair(const struct diff_rules *r, const struct shadow_rule *rule,
-	      const char *endpoint, const struct shadow_answer *legacy,
+diff_why_pair(const struct diff_rules *r, const struct shadow_plan *plan,
+	      const struct shadow_rule *rule, const char *endpoint,
+	      const struct shadow_answer *legacy,
 	      const struct shadow_answer *candidate,
 	      struct shadow_noise_row *row, struct shadow_why *w)
 {
@@ -199,7 +210,7 @@ diff_why_pair(const struct diff_rules *r, const struct shadow_rule *rule,
 		     shadow_noise_get(r->noise, rule->name, rule->fingerprint,
 				      endpoint, row);
 
-	shadow_why(&r->plan, rule, legacy, candidate, noisy ? row : NULL, w);
+	shadow_why(plan, rule, legacy, candidate, noisy ? row : NULL, w);
 }
 
 static void
@@ -209,8 +220,11 @@ lay_open(const struct diff_rules *r, const struct shadow_rule *rule,
 {
 	const struct shadow_answer legacy = diff_legacy_of(c->x);
 	const struct shadow_answer kept = kept_of(c);
+	struct shadow_plan plan = r->plan;
 
-	diff_why_pair(r, rule, c->v.endpoint, &legacy, &kept, row, w);
+	plan.has_decoded = payload_bool(
+		payload_at(c->data, "/answer/decoded"), false);
+	diff_why_pair(r, &plan, rule, c->v.endpoint, &legacy, &kept, row, w);
 }
 
 static void

@@ -39,8 +39,9 @@ void diff_write_reasons(const struct diff_rules *r,
 			const struct shadow_noise_row *noise, struct buf *out);
 /* diff_why_pair is shadow_why with what was learned at that endpoint; `row` is
  * memory for it, as long as `w`. */
-void diff_why_pair(const struct diff_rules *r, const struct shadow_rule *rule,
-		   const char *endpoint, const struct shadow_answer *legacy,
+void diff_why_pair(const struct diff_rules *r, const struct shadow_plan *plan,
+		   const struct shadow_rule *rule, const char *endpoint,
+		   const struct shadow_answer *legacy,
 		   const struct shadow_answer *candidate,
 		   struct shadow_noise_row *row, struct shadow_why *w);
 /* diff_legacy_of: the recorded answer, lent. */

@@ -368,6 +368,7 @@ compare_bodies(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	       const struct shadow_answer *candidate,
 	       struct shadow_verdict *v)
 {
+	static const struct message_fields none;
 	struct shadow_answer x, y;
 	struct shadow_body a, b;
 
@@ -375,7 +376,8 @@ compare_bodies(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	    is_same_coding(plan, legacy, candidate))
 		return;
 	shadow_body_open(&a, legacy->fields, legacy->body);
-	shadow_body_open(&b, candidate->fields, candidate->body);
+	shadow_body_open(&b, plan->has_decoded ? none : candidate->fields,
+			 candidate->body);
 	x = opened(legacy, &a);
 	y = opened(candidate, &b);
 	if (shadow_body_trouble(&a) || shadow_body_trouble(&b))

@@ -320,21 +320,17 @@ shadow_compare_sifted(struct shadow *s, const struct shadow_plan *plan,
 {
 	struct shadow_noise_row *row = rule->noise_ppm ? noise_of(s, rule, v)
 						       : NULL;
-	struct shadow_sieve *sieve = row ? malloc(sizeof(*sieve)) : NULL;
+	struct shadow_noise_seen seen;
 
-	if (sieve)
-		shadow_sieve_put(sieve, row, v);
-	shadow_compare(plan, rule, legacy, candidate, v);
-	if (sieve) {
-		v->sieve = NULL;
+	if (shadow_sieve_compare(plan, rule, legacy, candidate, row, v,
+				 &seen)) {
 		counter_add(COUNTER_SHADOW_SUPPRESSED,
 			    (int64_t)v->suppressed_total);
 		pthread_mutex_lock(&s->lock);
 		shadow_noise_met(s->noise, rule->name, rule->fingerprint,
-				 v->endpoint, &sieve->seen);
+				 v->endpoint, &seen);
 		pthread_mutex_unlock(&s->lock);
 	}
-	free(sieve);
 	free(row);
 }
 

@@ -68,6 +68,22 @@ shadow_report_read(struct journal_reader *r, struct shadow_tally *t,
 	return read_verdicts(r, shadow_tally_sequence(t), on_verdict, t, err);
 }
 
+static void
+on_noise(void *arg, const char *key, struct span value)
+{
+	shadow_noise_load(arg, key, value);
+}
+
+int
+shadow_report_noise(struct journal_reader *r, struct shadow_noise *n,
+		    struct error *err)
+{
+	if (journal_read_state(r, SHADOW_NOISE_SPACE, on_noise, n) != 0)
+		return error_set(err, "what was learned of noise cannot be "
+				 "read");
+	return 0;
+}
+
 /* ---- one verdict ---- */
 
 static void

@@ -6,12 +6,17 @@
 
 #include "journal/journal.h"
 #include "shadow/exchange.h"
+#include "shadow/noise.h"
 #include "shadow/tally.h"
 
 /* shadow_report_read fills an empty tally: what was saved, and the verdicts
  * since. 0, or -1 with err. */
 MUST_CHECK int shadow_report_read(struct journal_reader *r,
 				  struct shadow_tally *t, struct error *err);
+
+/* shadow_report_noise fills an empty table. 0, or -1 with err. */
+MUST_CHECK int shadow_report_noise(struct journal_reader *r,
+				   struct shadow_noise *n, struct error *err);
 
 /* One verdict with both answers, as far as the journal still has them. */
 struct shadow_case {

@@ -50,6 +50,9 @@ struct shadow_plan {
 	 * values that were redacted on the legacy side are left out. */
 	const struct redact *redact;
 	const struct digest_key *key;
+	/* Candidates' bodies are decoded, whatever their fields say: those
+	 * that a verdict has kept. */
+	bool has_decoded;
 	/* May that target be asked once more now? NULL: always. Any thread. */
 	bool (*may_ask)(void *arg, const char *target);
 	void *ask_arg;

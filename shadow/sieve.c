@@ -91,6 +91,28 @@ shadow_sieve_put(struct shadow_sieve *s, const struct shadow_noise_row *row,
 }
 
 bool
+shadow_sieve_compare(const struct shadow_plan *plan,
+		     const struct shadow_rule *rule,
+		     const struct shadow_answer *legacy,
+		     const struct shadow_answer *candidate,
+		     const struct shadow_noise_row *row,
+		     struct shadow_verdict *v, struct shadow_noise_seen *seen)
+{
+	struct shadow_sieve *s = row ? malloc(sizeof(*s)) : NULL;
+	bool sieved = s != NULL;
+
+	if (s)
+		shadow_sieve_put(s, row, v);
+	shadow_compare(plan, rule, legacy, candidate, v);
+	v->sieve = NULL;
+	v->sieve_arg = NULL;
+	if (s)
+		*seen = s->seen;
+	free(s);
+	return sieved;
+}
+
+bool
 shadow_sieve_learn(const struct shadow_plan *plan,
 		   const struct shadow_rule *rule,
 		   const struct shadow_answer *first,

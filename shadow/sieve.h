@@ -32,6 +32,17 @@ void shadow_sieve_put(struct shadow_sieve *s,
 const struct shadow_noise_place *
 shadow_sieve_take(struct shadow_sieve *s, const struct shadow_difference *d);
 
+/* shadow_sieve_compare is shadow_compare less the noise of that row (NULL:
+ * none); false: without noise, or without memory for it. Else seen is what
+ * was met. Any thread. */
+bool shadow_sieve_compare(const struct shadow_plan *plan,
+			  const struct shadow_rule *rule,
+			  const struct shadow_answer *legacy,
+			  const struct shadow_answer *candidate,
+			  const struct shadow_noise_row *row,
+			  struct shadow_verdict *v,
+			  struct shadow_noise_seen *seen);
+
 /* shadow_sieve_learn compares two answers of the legacy and fills seen;
  * false when they are no pair to learn from. */
 bool shadow_sieve_learn(const struct shadow_plan *plan,

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "shadow/body.h"
 #include "shadow/sieve.h"
 
 #define HEADERS "headers"
@@ -162,7 +163,7 @@ pass(struct search *s, const struct shadow_rule *rule, const char *key,
 		}
 }
 
-/* ---- all headers, each once ---- */
+/* ---- all headers, each once; the coding is compared anyway ---- */
 
 struct names {
 	const char **list;
@@ -202,7 +203,8 @@ all_names(struct names *n, const struct shadow_rule *rule,
 		n->list[n->count++] = rule->headers[i];
 	for (size_t at = 0; at < n->memory.len;
 	     at += strlen(n->memory.data + at) + 1)
-		if (!has_name(n, n->memory.data + at))
+		if (!has_name(n, n->memory.data + at) &&
+		    strcasecmp(n->memory.data + at, SHADOW_CODING) != 0)
 			n->list[n->count++] = n->memory.data + at;
 	return true;
 }
@@ -238,6 +240,7 @@ run(struct search *s, const struct shadow_rule *rule,
 	struct names names = { 0 };
 	struct shadow_rule now = *rule;
 
+	now.any_coding = false;
 	for (const struct list *l = lists; l < lists + ARRAY_SIZE(lists); l++)
 		*count_in(&now, l) = 0;
 	if (all_names(&names, rule, s->legacy->fields, s->candidate->fields)) {
@@ -250,6 +253,9 @@ run(struct search *s, const struct shadow_rule *rule,
 	now.headers = rule->headers;
 	now.header_count = rule->header_count;
 	pass(s, &now, HEADERS, NULL);
+	now.any_coding = rule->any_coding;
+	if (now.any_coding)
+		pass(s, &now, "coding", "any");
 	names_fini(&names);
 	for (const struct list *l = lists; l < lists + ARRAY_SIZE(lists); l++) {
 		struct shadow_rule all = *rule;

@@ -94,7 +94,7 @@ def newest(matapalo, verdict):
         "? ORDER BY sequence DESC LIMIT 1", verdict)[0]
 
 
-def suppressed(case, matapalo, legacy):
+def suppressed(case, matapalo, legacy, candidate, rules):
     case.equal(compare(matapalo, 100), 100, "a correct candidate matches")
     found = states(case, matapalo)
     case.equal((found[("/at", "value")], found[("/token", "value")],
@@ -111,6 +111,9 @@ def suppressed(case, matapalo, legacy):
     case.equal(out.returncode, 0, "equal but for noise: " + out.stdout)
     case.check("no: noise: the legacy disagrees with itself in" in out.stdout,
                out.stdout)
+    out = matapalo.command("backtest", "--target", candidate.url, "--rules",
+                           rules, "--rate", "0", "--require", "100%")
+    case.equal(out.returncode, 0, "the past knows it, too: " + out.stdout)
     out = matapalo.command("diff")
     case.check("suppressed as noise" in out.stdout and
                "order only" in out.stdout, out.stdout)
@@ -159,7 +162,7 @@ def scenario(case):
     matapalo = case.matapalo(rules=path)
     case.equal(compare(matapalo, 5), 0, "before anything is learned")
     learn(case, matapalo, PAIRS)
-    suppressed(case, matapalo, legacy)
+    suppressed(case, matapalo, legacy, candidate, path)
     found(case, matapalo, candidate)
     writes(case, matapalo, legacy, candidate)
     before = noise(case, matapalo)["pairs"]

@@ -21,6 +21,7 @@ TCase *case_tally(void);
 TCase *case_pending(void);
 TCase *case_copy(void);
 TCase *case_http(void);
+TCase *case_again(void);
 TCase *case_report(void);
 TCase *case_replies(void);
 TCase *case_joining(void);

@@ -40,6 +40,7 @@ main(int argc, char **argv)
 	suite_add_tcase(s, case_pending());
 	suite_add_tcase(s, case_copy());
 	suite_add_tcase(s, case_http());
+	suite_add_tcase(s, case_again());
 	suite_add_tcase(s, case_report());
 	suite_add_tcase(s, case_replies());
 	suite_add_tcase(s, case_joining());

@@ -116,6 +116,31 @@ START_TEST(headers_that_are_not_listed)
 }
 END_TEST
 
+/* The kept answer of a candidate that compresses is decoded already. */
+START_TEST(another_coding_is_allowed)
+{
+	struct message_field coded = { SPAN_LITERAL("Content-Encoding"),
+				       SPAN_LITERAL("gzip") };
+	const struct shadow_rule any = { .name = "r", .any_coding = true };
+	const struct shadow_plan plan = { .has_decoded = true };
+	const struct shadow_answer a = { .status = 200,
+					 .body = SPAN_LITERAL("{\"a\":1}") },
+		b = { .status = 200, .fields = { &coded, 1 },
+		      .body = SPAN_LITERAL("{\"a\":1}") };
+	struct shadow_why w;
+	char text[600];
+
+	shadow_why(&plan, &any, &a, &b, NULL, &w);
+	ck_assert_uint_eq(w.count, 1);
+	text_of(&w.list[0], text, sizeof(text));
+	ck_assert_str_eq(text, "header:content-encoding extra coding any");
+	shadow_why_fini(&w);
+	shadow_why(&plan, &rule, &a, &b, NULL, &w);
+	ck_assert_uint_eq(shadow_why_counting(&w), 1);
+	shadow_why_fini(&w);
+}
+END_TEST
+
 START_TEST(more_than_anybody_reads)
 {
 	const struct shadow_plan plan = { 0 };
@@ -166,6 +191,7 @@ case_why(void)
 
 	tcase_add_loop_test(t, each_is_attributed, 0, ARRAY_SIZE(table));
 	tcase_add_test(t, headers_that_are_not_listed);
+	tcase_add_test(t, another_coding_is_allowed);
 	tcase_add_test(t, more_than_anybody_reads);
 	tcase_add_test(t, all_entries);
 	return t;
