@@ -3,6 +3,7 @@
 #include "base/error.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +26,20 @@ error_set(struct error *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	set(err, 0, 0, fmt, ap);
 	va_end(ap);
+	return -1;
+}
+
+int
+error_no_memory(struct error *err, const char *fmt, ...)
+{
+	bool first = err && !err->set;
+	va_list ap;
+
+	va_start(ap, fmt);
+	set(err, 0, 0, fmt, ap);
+	va_end(ap);
+	if (first)
+		err->no_memory = 1;
 	return -1;
 }
 

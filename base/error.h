@@ -16,12 +16,17 @@ struct error {
 	int set;
 	int line;
 	int column;
+	int no_memory;	/* the same may do better later */
 	char text[ERROR_TEXT_MAX];
 };
 
 /* error_set records a message (what, where, what to do). Returns -1, so
  * that `return error_set(...)` reads well. */
 int error_set(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* error_no_memory is error_set where nothing is wrong but memory. Returns
+ * -1. */
+int error_no_memory(struct error *err, const char *fmt, ...)
+	PRINTF_LIKE(2, 3);
 /* error_at is error_set with a position. Returns -1. */
 int error_at(struct error *err, int line, int column, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);

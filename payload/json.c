@@ -52,7 +52,7 @@ payload_tree(struct span text, struct error *err)
 						    0);
 
 	if (!p || keep_numbers(p, &text) < 0) {
-		error_set(err, "out of memory for a JSON value");
+		error_no_memory(err, "out of memory for a JSON value");
 		payload_free(&p);
 	}
 	return p;

@@ -16,7 +16,8 @@
 struct cJSON;	/* an owned tree, or a value lent from one */
 
 /* payload_parse: whole text must be one JSON value (RFC 8259), at most
- * 1000 deep. NULL with err otherwise. Any thread. */
+ * 1000 deep. NULL with err otherwise, whose no_memory says that it may be
+ * one. Any thread. */
 MUST_CHECK struct cJSON *payload_parse(struct span text, struct error *err);
 /* payload_parse_lifted does so, at most depth_max deep, but for values of
  * members called `name`, in the top object or three deep: if payload_write

@@ -508,6 +508,13 @@ stop_all(struct run *r)
 }
 
 static int
+no_memory(void)
+{
+	fprintf(stderr, "matapalo: no memory to start with\n");
+	return -1;
+}
+
+static int
 run_start(struct run *r, const struct console_settings *settings)
 {
 	int level = log_level_parse(settings->log_level);
@@ -528,7 +535,9 @@ run_start(struct run *r, const struct console_settings *settings)
 	digest_start();
 	r->proxy.stats = stats_new(r->worker_count);
 	r->promotion = promotion_new(r);
-	return r->proxy.stats && r->promotion ? reload_first(r) : -1;
+	if (!r->proxy.stats || !r->promotion)
+		return no_memory();
+	return reload_first(r);
 }
 
 static void
@@ -569,6 +578,10 @@ proxy_run(const struct console_settings *settings)
 	struct run *r = calloc(1, sizeof(*r));
 	int signals = signals_open(), status = EXIT_UNUSABLE, failed;
 
+	if (!r)
+		(void)no_memory();
+	else if (signals < 0)
+		fprintf(stderr, "matapalo: signalfd: %s\n", strerror(errno));
 	if (!r || signals < 0)
 		return EXIT_FAILURE;
 	failed = run_start(r, settings);

@@ -193,9 +193,9 @@ load_tree(struct rules_load *l, json_t *tree)
 static const char *
 syntax_words(const json_error_t *bad)
 {
-	return json_error_code(bad) == json_error_null_character
-		       ? "\\u0000 cannot stand in a string"
-		       : bad->text;
+	if (json_error_code(bad) == json_error_null_character)
+		return "\\u0000 cannot stand in a string";
+	return *bad->text ? bad->text : "no memory to read it";
 }
 
 static json_t *

@@ -75,7 +75,7 @@ read_row(struct shadow_exchange *x, const struct journal_row *row,
 	x->subject = strndup(row->subject.len ? row->subject.at : "",
 			     row->subject.len);
 	if (!x->source || !x->partition_key || !x->subject)
-		return error_set(err, "no memory for an exchange");
+		return error_no_memory(err, "no memory for an exchange");
 	read_extensions(x, row->extensions);
 	x->tree = payload_parse(row->data, err);
 	return x->tree ? 0 : -1;
@@ -130,7 +130,7 @@ shadow_exchange_decode(const struct journal_row *row, struct error *err)
 	struct shadow_exchange *x = calloc(1, sizeof(*x));
 
 	if (!x) {
-		error_set(err, "no memory for an exchange");
+		error_no_memory(err, "no memory for an exchange");
 		return NULL;
 	}
 	if (read_row(x, row, err) == 0 && read_data(x, err) == 0)

@@ -25,7 +25,8 @@ struct shadow_exchange {
 };
 
 /* shadow_exchange_decode: NULL with err when the event is not an exchange
- * that can be read (it never will be). Any thread. */
+ * that can be read (it never will be, unless err says that there was no
+ * memory). Any thread. */
 MUST_CHECK struct shadow_exchange *
 shadow_exchange_decode(const struct journal_row *row, struct error *err);
 /* shadow_exchange_hold: it takes one more shadow_exchange_free, on the same

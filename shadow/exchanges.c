@@ -15,6 +15,7 @@
 
 #define BUSY_WAIT_MS 20
 #define IDLE_WAIT_MS 500
+#define NO_MEMORY_MS 1000u
 
 static void
 skip(struct shadow *s, struct shadow_exchange *x, enum counter why)
@@ -159,14 +160,23 @@ is_dealt_with(struct shadow *s, const struct shadow_exchange *x)
 }
 
 static void
+refuse(struct shadow *s, int64_t sequence, const struct error *why)
+{
+	log_warn("shadow.unreadable", "%s", why->text);
+	if (why->no_memory)
+		bus_nak(s->exchanges, sequence, NO_MEMORY_MS, why->text);
+	else
+		bus_term(s->exchanges, sequence, why->text);
+}
+
+static void
 take_exchange(struct shadow *s, const struct bus_event *event)
 {
 	struct error err = { 0 };
 	struct shadow_exchange *x = shadow_exchange_decode(&event->row, &err);
 
 	if (!x) {
-		log_warn("shadow.unreadable", "%s", err.text);
-		bus_term(s->exchanges, event->row.sequence, err.text);
+		refuse(s, event->row.sequence, &err);
 		return;
 	}
 	if (is_dealt_with(s, x)) {

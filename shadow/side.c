@@ -65,7 +65,7 @@ take_base64(const char *text, struct shadow_side *side, struct error *err)
 
 	side->decoded = malloc(strlen(text) + 1);
 	if (!side->decoded)
-		return error_set(err, "no memory for a body");
+		return error_no_memory(err, "no memory for a body");
 	n = base64_decode(span_of(text), side->decoded);
 	if (n < 0)
 		return error_set(err, "body_base64 is not base64");
@@ -84,7 +84,7 @@ take_json(const struct cJSON *value, struct shadow_side *side,
 	side->decoded = text.failed ? NULL : buf_steal(&text, &len);
 	if (!side->decoded) {
 		buf_fini(&text);
-		return error_set(err, "no memory for a body");
+		return error_no_memory(err, "no memory for a body");
 	}
 	side->body = (struct span){ side->decoded, len };
 	return 0;
@@ -118,7 +118,7 @@ shadow_side_decode(const struct cJSON *object, struct shadow_side *side,
 		!payload_bool(payload_member(object, "withheld"), false);
 	side->body = SPAN_LITERAL("");
 	if (decode_fields(payload_member(object, "headers"), side) != 0)
-		return error_set(err, "no memory for header fields");
+		return error_no_memory(err, "no memory for header fields");
 	return decode_body(object, side, err);
 }
 

@@ -18,9 +18,26 @@ START_TEST(first_error_wins)
 }
 END_TEST
 
+START_TEST(no_memory_is_known_apart)
+{
+	struct error err = {0}, bad = {0};
+
+	ck_assert_int_eq(error_no_memory(&err, "for a %s", "body"), -1);
+	error_context(&err, "event 7");
+	ck_assert_int_eq(err.no_memory, 1);
+	ck_assert_str_eq(err.text, "event 7: for a body");
+	error_set(&bad, "not JSON");
+	error_no_memory(&bad, "later");
+	ck_assert_int_eq(bad.no_memory, 0);
+	ck_assert_str_eq(bad.text, "not JSON");
+}
+END_TEST
+
 START_TEST(accepts_null)
 {
 	char out[16];
+
+	ck_assert_int_eq(error_no_memory(NULL, "x"), -1);
 
 	ck_assert_int_eq(error_set(NULL, "x"), -1);
 	ck_assert_int_eq(error_at(NULL, 1, 1, "x"), -1);
@@ -55,8 +72,9 @@ END_TEST
 
 START_TEST(formats)
 {
-	struct error at = { 1, 2, 3, "t" }, line = { 1, 2, 0, "t" };
-	struct error plain = { 1, 0, 0, "t" };
+	struct error at = { 1, 2, 3, 0, "t" },
+		     line = { 1, 2, 0, 0, "t" };
+	struct error plain = { 1, 0, 0, 0, "t" };
 	char out[64];
 
 	ck_assert_str_eq(error_format(&at, "f", out, 64), "f:2:3: t");
@@ -74,6 +92,7 @@ error_tests(void)
 	TCase *tc = tcase_create("error");
 
 	tcase_add_test(tc, first_error_wins);
+	tcase_add_test(tc, no_memory_is_known_apart);
 	tcase_add_test(tc, accepts_null);
 	tcase_add_test(tc, context_goes_before);
 	tcase_add_test(tc, long_texts_are_cut);
