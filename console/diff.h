@@ -21,8 +21,10 @@ bool diff_takes_endpoint(const struct diff_filter *f,
 /* diff_write_table appends rules, endpoints and clusters for a terminal. */
 void diff_write_table(const struct cJSON *report,
 		      const struct diff_filter *f, struct buf *out);
-/* diff_write_noise appends what was learned of the legacy; nothing when that
- * is nothing. */
+/* diff_noise_rows is what was learned of the legacy as a tree, the caller's;
+ * NULL without memory. diff_write_noise appends it as a table; nothing when
+ * there is nothing. */
+MUST_CHECK struct cJSON *diff_noise_rows(const struct shadow_noise *n);
 void diff_write_noise(const struct shadow_noise *n,
 		      const struct diff_filter *f, struct buf *out);
 /* Parts of it: what it is about, the differences of its verdict; and a value

@@ -318,6 +318,61 @@ add_rule(struct page *p, const struct cJSON *rule)
 			add_clusters(p, e);
 }
 
+/* ---- noise ---- */
+
+static void
+add_noise_place(struct buf *out, const struct cJSON *row,
+		const struct cJSON *place)
+{
+	buf_adds(out, "<tr><td>");
+	add_text(out, text(row, "endpoint"));
+	buf_adds(out, "</td><td>");
+	add_text(out, text(place, "pointer"));
+	buf_adds(out, "</td><td>");
+	add_text(out, text(place, "kind"));
+	buf_printf(out, "</td><td class=\"n\">%" PRId64 " of %" PRId64
+		   "</td><td class=\"n\">%" PRId64 "</td><td>",
+		   number(place, "/disagreed") + number(place, "/permuted"),
+		   number(row, "/pairs"), number(place, "/suppressed"));
+	add_text(out, text(place, "state"));
+	buf_adds(out, "</td></tr>\n");
+}
+
+static void
+add_noise_rows(struct page *p, const struct cJSON *rows)
+{
+	for (const struct cJSON *r = payload_first(rows); r;
+	     r = payload_next(r)) {
+		const struct cJSON *at = payload_first(
+			payload_member(r, "places"));
+
+		for (; at && diff_takes_rule(p->filter, r) &&
+		       diff_takes_endpoint(p->filter, r);
+		     at = payload_next(at))
+			add_noise_place(p->out, r, at);
+	}
+}
+
+static void
+add_noise(struct page *p)
+{
+	struct shadow_noise *n = p->reader ? shadow_noise_new() : NULL;
+	struct cJSON *rows CLEANUP(payload_free) = NULL;
+
+	if (n && shadow_report_noise(p->reader, n, NULL) == 0)
+		rows = diff_noise_rows(n);
+	shadow_noise_free(&n);
+	if (!payload_first(rows))
+		return;
+	buf_adds(p->out, "<h2>Noise</h2>\n<p class=\"dim\">What the legacy, "
+		 "asked twice, disagrees with itself about.</p>\n<table><tr>"
+		 "<th>endpoint</th><th>at</th><th>kind</th>"
+		 "<th class=\"n\">pairs</th><th class=\"n\">suppressed</th>"
+		 "<th>state</th></tr>\n");
+	add_noise_rows(p, rows);
+	buf_adds(p->out, "</table>\n");
+}
+
 void
 diff_write_html(const struct cJSON *report, const struct diff_filter *f,
 		struct journal_reader *r, struct buf *out)
@@ -341,5 +396,6 @@ diff_write_html(const struct cJSON *report, const struct diff_filter *f,
 	     rule = payload_next(rule))
 		if (diff_takes_rule(f, rule))
 			add_rule(&p, rule);
+	add_noise(&p);
 	buf_adds(out, "</body>\n</html>\n");
 }

@@ -38,8 +38,8 @@ row_cells(struct table *t, const struct cJSON *row)
 	return n;
 }
 
-static struct cJSON *
-rows_of(const struct shadow_noise *n)
+struct cJSON *
+diff_noise_rows(const struct shadow_noise *n)
 {
 	struct buf json CLEANUP(buf_fini) = { 0 };
 	struct json j;
@@ -57,7 +57,7 @@ diff_write_noise(const struct shadow_noise *n, const struct diff_filter *f,
 		"<RULE", "<ENDPOINT", "<NOISE AT", "<KIND", ">PAIRS",
 		">SUPPRESSED", "<STATE",
 	};
-	struct cJSON *rows CLEANUP(payload_free) = rows_of(n);
+	struct cJSON *rows CLEANUP(payload_free) = diff_noise_rows(n);
 	struct table t CLEANUP(table_fini) = { 0 };
 	size_t places = 0;
 

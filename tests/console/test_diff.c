@@ -84,6 +84,28 @@ START_TEST(filters)
 }
 END_TEST
 
+START_TEST(noise_drives_no_terminal)
+{
+	const struct diff_filter all = { 0 }, other = { .rule = "other" };
+	struct shadow_noise *n = shadow_noise_new();
+	struct shadow_noise_seen seen = { 0 };
+
+	ck_assert_ptr_nonnull(n);
+	diff_write_noise(n, &all, &out);
+	ck_assert_uint_eq(out.len, 0);
+	shadow_noise_see(&seen, "/a\x1b[2J", "value", false);
+	for (int i = 0; i < 30; i++)
+		shadow_noise_learn(n, "r", 1, "GET /x", &seen, 1);
+	diff_write_noise(n, &other, &out);
+	ck_assert_uint_eq(out.len, 0);
+	diff_write_noise(n, &all, &out);
+	ck_assert_ptr_null(strchr(buf_str(&out), '\x1b'));
+	ck_assert_ptr_nonnull(strstr(buf_str(&out), "30 of 30"));
+	ck_assert_ptr_nonnull(strstr(buf_str(&out), "suppressed as noise"));
+	shadow_noise_free(&n);
+}
+END_TEST
+
 /* The exchange is gone, and its names are hostile. */
 START_TEST(a_case_without_its_answers)
 {
@@ -111,6 +133,7 @@ main(void)
 	tcase_add_test(t, page_has_no_foreign_markup);
 	tcase_add_test(t, table_drives_no_terminal);
 	tcase_add_test(t, filters);
+	tcase_add_test(t, noise_drives_no_terminal);
 	tcase_add_test(t, a_case_without_its_answers);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -114,6 +114,10 @@ def suppressed(case, matapalo, legacy, candidate, rules):
     out = matapalo.command("backtest", "--target", candidate.url, "--rules",
                            rules, "--rate", "0", "--require", "100%")
     case.equal(out.returncode, 0, "the past knows it, too: " + out.stdout)
+    page = case.path("noise.html")
+    out = matapalo.command("diff", "--html", page)
+    with open(page, encoding="utf-8") as f:
+        case.check("order only" in f.read(), "the page: " + out.stderr)
     out = matapalo.command("diff")
     case.check("suppressed as noise" in out.stdout and
                "order only" in out.stdout, out.stdout)
