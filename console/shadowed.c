@@ -12,6 +12,10 @@ _Static_assert(sizeof(struct rules_tolerance) ==
 _Static_assert((int)RULES_TOLERANCE_TIME == (int)PAYLOAD_TOLERANCE_TIME &&
 	       (int)RULES_TOLERANCE_SHARE == (int)PAYLOAD_TOLERANCE_SHARE,
 	       "same meaning");
+_Static_assert(sizeof(struct rules_status) == sizeof(struct shadow_status),
+	       "same shape");
+_Static_assert(sizeof(struct rules_normalise) ==
+	       sizeof(struct payload_rewrite), "same shape");
 _Static_assert(sizeof(struct rules_unordered) ==
 	       sizeof(struct payload_unordered), "same shape");
 
@@ -32,6 +36,10 @@ shadowed_rule(const struct rules_rule *u)
 		.tolerance_count = c->tolerance_count,
 		.unordered = (const void *)c->unordered,
 		.unordered_count = c->unordered_count,
+		.status = (const void *)c->status,
+		.status_count = c->status_count,
+		.normalise = (const void *)c->normalise,
+		.normalise_count = c->normalise_count,
 		.noise_ppm = c->noise_ppm,
 		.fingerprint = c->fingerprint,
 	};

@@ -230,6 +230,42 @@ numbers_agree(const struct compare *c, const cJSON *a, const cJSON *b)
 	return t && payload_number_near(a, b, t);
 }
 
+bool
+compare_rewrite(const struct compare *c, const char *s, struct buf *out)
+{
+	const struct payload_compare *how = c->how;
+	bool done = false;
+
+	for (size_t i = 0; i < how->rewrite_count; i++) {
+		struct span in = done ? buf_span(out) : span_of(s);
+		struct buf next = { 0 };
+
+		if (!payload_path_matches(how->rewrites[i].pointer, &c->path))
+			continue;
+		if (!how->rewrite(how->rewrite_arg, how->rewrites[i].pattern,
+				  in, &next)) {
+			buf_fini(&next);
+			return false;
+		}
+		buf_fini(out);
+		*out = next;
+		done = true;
+	}
+	return done;
+}
+
+static bool
+rewritten_agree(const struct compare *c, const char *a, const char *b)
+{
+	struct buf x = { 0 }, y = { 0 };
+	bool agree = compare_rewrite(c, a, &x) && compare_rewrite(c, b, &y) &&
+		     span_equal(buf_span(&x), buf_span(&y));
+
+	buf_fini(&x);
+	buf_fini(&y);
+	return agree;
+}
+
 static bool
 strings_agree(struct compare *c, const char *a, const char *b)
 {
@@ -240,8 +276,10 @@ strings_agree(struct compare *c, const char *a, const char *b)
 	if (strcmp(a, b) == 0)
 		return true;
 	t = compare_tolerance(c);
-	return t && t->kind == PAYLOAD_TOLERANCE_TIME &&
-	       payload_texts_near(span_of(a), span_of(b), t);
+	if (t && t->kind == PAYLOAD_TOLERANCE_TIME &&
+	    payload_texts_near(span_of(a), span_of(b), t))
+		return true;
+	return c->how->rewrite_count > 0 && rewritten_agree(c, a, b);
 }
 
 static bool

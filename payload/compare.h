@@ -32,6 +32,9 @@ bool compare_is_decided(const struct compare *c);
 bool compare_is_ignored(const struct compare *c);
 const struct payload_tolerance *
 compare_tolerance(const struct compare *c);
+/* compare_rewrite writes the string at the present place as it is compared;
+ * false: as it stands. */
+bool compare_rewrite(const struct compare *c, const char *s, struct buf *out);
 /* compare_lone reports the element of one side only, unless ignored. */
 void compare_lone(struct compare *c, size_t index, const cJSON *a,
 		  const cJSON *b);

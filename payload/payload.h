@@ -77,6 +77,8 @@ struct payload_tolerance {
 	enum payload_tolerance_kind kind;
 };
 struct payload_unordered { const char *pointer, *key; };
+/* pattern: whatever `rewrite` below knows what to do with. */
+struct payload_rewrite { const char *pointer; const void *pattern; };
 struct payload_compare {
 	const char *const *ignore;
 	size_t ignore_count;
@@ -84,6 +86,13 @@ struct payload_compare {
 	size_t tolerance_count;
 	const struct payload_unordered *unordered;
 	size_t unordered_count;
+	/* Strings there are compared as rewrite() writes them; false: it does
+	 * not, and they are compared as they are. */
+	const struct payload_rewrite *rewrites;
+	size_t rewrite_count;
+	bool (*rewrite)(void *arg, const void *pattern, struct span in,
+			struct buf *out);
+	void *rewrite_arg;
 };
 enum payload_difference_kind { PAYLOAD_MISSING, PAYLOAD_EXTRA, PAYLOAD_TYPE,
 			       PAYLOAD_VALUE, PAYLOAD_LENGTH };

@@ -88,9 +88,16 @@ hash_string(const struct compare *c, const char *s)
 {
 	const struct payload_tolerance *t = compare_tolerance(c);
 
+	struct buf text = { 0 };
+	uint64_t h;
+
 	if (t && t->kind == PAYLOAD_TOLERANCE_TIME)
 		return 7;
-	return payload_hash_bytes(3, s, strlen(s));
+	h = compare_rewrite(c, s, &text)
+		    ? payload_hash_bytes(3, buf_str(&text), text.len)
+		    : payload_hash_bytes(3, s, strlen(s));
+	buf_fini(&text);
+	return h;
 }
 
 static uint64_t

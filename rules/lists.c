@@ -6,14 +6,12 @@
 #include "rules/rule.h"
 #include "rules/units.h"
 
-#define HEADER "header:"
-
 /* Where a tolerance holds: in the body, or in a header. */
 static int
 check_place(struct rules_load *l, const struct rules_node *at, const char *s)
 {
-	if (strncmp(s, HEADER, sizeof(HEADER) - 1) == 0)
-		return keys_check_token(l, at, s + sizeof(HEADER) - 1);
+	if (strncmp(s, RULES_HEADER, strlen(RULES_HEADER)) == 0)
+		return keys_check_token(l, at, s + strlen(RULES_HEADER));
 	return keys_check_pointer(l, at, s);
 }
 
@@ -126,6 +124,8 @@ rule_load_compare(struct rules_load *l, const struct rules_node *node,
 		return -1;
 	if (keys_get(node, KEY_COMPARE_UNORDERED, &at) &&
 	    load_unordered(l, &at, out) < 0)
+		return -1;
+	if (rule_load_normalise(l, node, out) < 0)
 		return -1;
 	return rule_load_noise(l, node, out);
 }

@@ -108,6 +108,8 @@ rules_free(struct rules *r)
 {
 	struct rules_memory *memory = r->memory;
 
+	for (size_t i = 0; i < r->pattern_count; i++)
+		pattern_free(&r->patterns[i]);
 	MAGIC_CLEAR(r);
 	free(r);
 	arena_fini(&memory->arena);

@@ -8,6 +8,8 @@
 /* rule_find_target looks a string up in "targets". */
 int rule_find_target(struct rules_load *l, const struct rules_node *at,
 		     const struct rules_target **out);
+int rule_load_normalise(struct rules_load *l, const struct rules_node *node,
+			struct rules_compare *out);
 int rule_load_compare(struct rules_load *l, const struct rules_node *node,
 		      struct rules_compare *out);
 int rule_load_noise(struct rules_load *l, const struct rules_node *compare,

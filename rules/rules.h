@@ -14,6 +14,7 @@
 #include "base/emit.h"
 #include "base/error.h"
 #include "base/message.h"
+#include "base/pattern.h"
 #include "base/redact.h"
 
 /* The life of an endpoint; table in rules/stages.def. */
@@ -122,6 +123,8 @@ struct rules_target {
 	unsigned reply_within_ms;
 };
 
+#define RULES_HEADER "header:"	/* begins the place of a header */
+
 /* Comparison of answers; all lists may be empty. */
 struct rules_compare {
 	const char *const *ignore;	/* JSON pointers; `*` is a wildcard */
@@ -143,6 +146,18 @@ struct rules_compare {
 	/* key NULL: as a set; else match elements by this member */
 	struct rules_unordered { const char *pointer, *key; } *unordered;
 	size_t unordered_count;
+	/* the candidate's that may stand for the legacy's; text: as written */
+	struct rules_status {
+		const char *text;
+		struct rules_statuses legacy, candidate;
+	} *status;
+	size_t status_count;
+	/* at: a JSON pointer, "header:NAME" or "body" */
+	struct rules_normalise {
+		const char *at;
+		struct pattern *pattern;
+	} *normalise;
+	size_t normalise_count;
 	/* A share of the safe requests is put to the legacy, or that target,
 	 * a second time. */
 	uint32_t noise_ppm;
@@ -270,6 +285,8 @@ struct rules {
 	size_t adapter_count;
 	struct rules_event *events;	/* by type */
 	size_t event_count;
+	struct pattern **patterns;	/* of all rules, to free them */
+	size_t pattern_count;
 	enum rules_compatibility emit_compatibility;
 	bool emit_refuses;		/* a change that breaks is refused */
 	struct rules_index *index;	/* compiled matcher, rules/match.c */

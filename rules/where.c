@@ -32,8 +32,12 @@ line_in_list(struct rules_text text, const struct rules_node *list,
 	for (size_t i = 0; i < json_array_size(list->value); i++) {
 		struct rules_node at = keys_item(list, i);
 
-		if (json_is_string(at.value) &&
-		    strcmp(json_string_value(at.value), entry) == 0)
+		const json_t *name = json_is_object(at.value)
+					     ? json_object_get(at.value, "at")
+					     : at.value;
+
+		if (json_is_string(name) &&
+		    strcmp(json_string_value(name), entry) == 0)
 			return rules_position_of(text, &at).line;
 	}
 	return 0;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "base/pattern.h"
 #include "shadow/body.h"
 
 #define REDACTED "redacted:"
@@ -18,12 +19,32 @@
 
 /* ---- status and headers ---- */
 
+static bool
+is_among(const struct shadow_statuses *s, int status)
+{
+	for (unsigned i = 0; i < s->count; i++)
+		if (status >= s->ranges[i].from && status <= s->ranges[i].to)
+			return true;
+	return false;
+}
+
+static bool
+may_stand_for(const struct shadow_rule *rule, int legacy, int candidate)
+{
+	for (size_t i = 0; i < rule->status_count; i++)
+		if (is_among(&rule->status[i].legacy, legacy) &&
+		    is_among(&rule->status[i].candidate, candidate))
+			return true;
+	return false;
+}
+
 static void
-compare_status(int legacy, int candidate, struct shadow_verdict *v)
+compare_status(const struct shadow_rule *rule, int legacy, int candidate,
+	       struct shadow_verdict *v)
 {
 	char a[16], b[16];
 
-	if (legacy == candidate)
+	if (legacy == candidate || may_stand_for(rule, legacy, candidate))
 		return;
 	snprintf(a, sizeof(a), "%d", legacy);
 	snprintf(b, sizeof(b), "%d", candidate);
@@ -97,6 +118,68 @@ texts_near(const struct shadow_rule *rule, const char *pointer,
 	return false;
 }
 
+/* ---- patterns ---- */
+
+/* What patterns may cost in one comparison: for each text that is rewritten,
+ * besides some for its bytes. */
+#define STEPS_FLOOR 1000000u
+#define STEPS_A_BYTE 64u
+#define STEPS_MOST 30000000u	/* half a second */
+
+static size_t
+steps_for(size_t bytes)
+{
+	size_t steps = STEPS_FLOOR + STEPS_A_BYTE * bytes;
+
+	return steps < STEPS_MOST ? steps : STEPS_MOST;
+}
+
+static bool
+rewrite(void *steps, const void *pattern, struct span in, struct buf *out)
+{
+	return pattern_rewrite(pattern, in, steps, out);
+}
+
+/* As the rule has it rewritten at that place; false: as it stands. */
+static bool
+normalise(const struct shadow_rule *rule, const char *place, struct span in,
+	  struct buf *out)
+{
+	size_t steps = steps_for(in.len);
+	bool done = false;
+
+	for (size_t i = 0; i < rule->normalise_count; i++) {
+		struct buf next = { 0 };
+
+		if (strcasecmp(rule->normalise[i].pointer, place) != 0)
+			continue;
+		if (!rewrite(&steps, rule->normalise[i].pattern,
+			     done ? buf_span(out) : in, &next)) {
+			buf_fini(&next);
+			return false;
+		}
+		buf_fini(out);
+		*out = next;
+		done = true;
+	}
+	return done;
+}
+
+static bool
+agree_normalised(const struct shadow_rule *rule, const char *place,
+		 struct span a, struct span b)
+{
+	struct buf x = { 0 }, y = { 0 };
+	bool agree = rule->normalise_count > 0 &&
+		     normalise(rule, place, a, &x) &&
+		     normalise(rule, place, b, &y) &&
+		     span_equal(buf_span(&x), buf_span(&y));
+
+	buf_fini(&x);
+	buf_fini(&y);
+	return agree;
+}
+
 static void
 compare_header(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	       const char *name,
@@ -116,7 +199,8 @@ compare_header(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	snprintf(pointer, sizeof(pointer), "header:%s", name);
 	if ((na > 0) != (nb > 0) || a.failed || b.failed ||
 	    (!unknown && !span_equal(buf_span(&a), buf_span(&b)) &&
-	     !texts_near(rule, pointer, buf_span(&a), buf_span(&b))))
+	     !texts_near(rule, pointer, buf_span(&a), buf_span(&b)) &&
+	     !agree_normalised(rule, pointer, buf_span(&a), buf_span(&b))))
 		shadow_verdict_add(v, pointer, kind, buf_span(&a),
 				   buf_span(&b));
 	buf_fini(&a);
@@ -244,10 +328,15 @@ on_difference(void *arg, const char *pointer,
 
 static void
 compare_json(const struct shadow_rule *rule, const struct cJSON *a,
-	     const struct cJSON *b, bool skip_redacted,
+	     const struct cJSON *b, size_t bytes, bool skip_redacted,
 	     struct shadow_verdict *v)
 {
+	size_t steps = steps_for(bytes);
 	const struct payload_compare how = {
+		.rewrites = rule->normalise,
+		.rewrite_count = rule->normalise_count,
+		.rewrite = rewrite,
+		.rewrite_arg = &steps,
 		.ignore = rule->ignore,
 		.ignore_count = rule->ignore_count,
 		.tolerance = rule->tolerance,
@@ -269,6 +358,26 @@ compare_json(const struct shadow_rule *rule, const struct cJSON *a,
 		v->total += n - max;
 }
 
+/* What is no JSON, as patterns leave it where there are some. */
+static void
+compare_plain(const struct shadow_plan *plan, const struct shadow_rule *rule,
+	      const struct shadow_answer *legacy,
+	      const struct shadow_answer *candidate,
+	      struct shadow_verdict *v)
+{
+	struct shadow_answer a = *legacy, b = *candidate;
+	struct buf x = { 0 }, y = { 0 };
+
+	if (normalise(rule, "body", a.body, &x) &&
+	    normalise(rule, "body", b.body, &y)) {
+		a.body = buf_span(&x);
+		b.body = buf_span(&y);
+	}
+	compare_bytes(plan, &a, &b, v);
+	buf_fini(&x);
+	buf_fini(&y);
+}
+
 static void
 compare_texts(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	      const struct shadow_answer *legacy,
@@ -278,10 +387,11 @@ compare_texts(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	struct cJSON *a = parse_body(legacy), *b = parse_body(candidate);
 
 	if (a && b)
-		compare_json(rule, a, b, !plan->key && !candidate->redacted,
-			     v);
+		compare_json(rule, a, b,
+			     legacy->body.len + candidate->body.len,
+			     !plan->key && !candidate->redacted, v);
 	else
-		compare_bytes(plan, legacy, candidate, v);
+		compare_plain(plan, rule, legacy, candidate, v);
 	payload_free(&a);
 	payload_free(&b);
 }
@@ -395,7 +505,7 @@ shadow_compare(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	       const struct shadow_answer *candidate,
 	       struct shadow_verdict *v)
 {
-	compare_status(legacy->status, candidate->status, v);
+	compare_status(rule, legacy->status, candidate->status, v);
 	compare_headers(plan, rule, legacy, candidate, v);
 	compare_bodies(plan, rule, legacy, candidate, v);
 }

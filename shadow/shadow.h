@@ -13,6 +13,16 @@
 struct outbound_tls;
 struct shadow;
 
+/* The candidate's status codes that may stand for the legacy's. */
+struct shadow_statuses {
+	unsigned count;
+	struct { uint16_t from, to; } ranges[8];
+};
+struct shadow_status {
+	const char *text;		/* the legacy's, as it is written */
+	struct shadow_statuses legacy, candidate;
+};
+
 /* What the shadow needs to know of a rule. shadow/ does not include rules/:
  * proxy/ translates. Strings live as long as the plan. */
 struct shadow_rule {
@@ -35,6 +45,10 @@ struct shadow_rule {
 	size_t tolerance_count;
 	const struct payload_unordered *unordered;
 	size_t unordered_count;
+	const struct shadow_status *status;
+	size_t status_count;
+	const struct payload_rewrite *normalise;	/* struct pattern */
+	size_t normalise_count;
 	/* A share of the safe requests is put a second time to `again`, who
 	 * answered them or his twin (its target and URL; NULL: nobody), to
 	 * learn what he disagrees with himself about. */

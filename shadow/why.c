@@ -35,6 +35,18 @@ entry_unordered(const void *list, size_t i)
 	return ((const struct payload_unordered *)list)[i].pointer;
 }
 
+static const char *
+entry_status(const void *list, size_t i)
+{
+	return ((const struct shadow_status *)list)[i].text;
+}
+
+static const char *
+entry_normalise(const void *list, size_t i)
+{
+	return ((const struct payload_rewrite *)list)[i].pointer;
+}
+
 /* In this order they are put in force: what has another order is paired
  * before it is looked at. */
 #define LIST(field, entry) \
@@ -48,6 +60,8 @@ static const struct list {
 	LIST(unordered, entry_unordered),
 	LIST(ignore, entry_text),
 	LIST(tolerance, entry_tolerance),
+	LIST(status, entry_status),
+	LIST(normalise, entry_normalise),
 };
 
 static size_t *

@@ -17,6 +17,7 @@ TCase *json_tests(void);
 TCase *log_tests(void);
 TCase *message_tests(void);
 TCase *network_tests(void);
+TCase *pattern_tests(void);
 TCase *prefer_tests(void);
 TCase *redact_tests(void);
 TCase *seal_tests(void);

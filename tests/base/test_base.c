@@ -15,7 +15,7 @@ main(void)
 		clock_tests, counter_tests, digest_tests,  id_tests,
 		json_tests,  log_tests,	    message_tests, network_tests,
 		redact_tests, field_tests, prefer_tests, seal_tests,
-		trace_tests, attribute_tests,
+		trace_tests, attribute_tests, pattern_tests,
 	};
 	Suite *suite = suite_create("base");
 	SRunner *runner;

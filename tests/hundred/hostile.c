@@ -276,6 +276,24 @@ much_text(struct buf *out, enum hostile_side side)
 			 "head -c 6900000 /dev/zero) | gzip -9");
 }
 
+/* For patterns: backtracking in each of many, or in one. */
+static void
+many_texts(struct buf *out, enum hostile_side side)
+{
+	buf_adds(out, "{\"texts\":[\"\"");
+	for (unsigned i = 0; out->len < SIZE; i++)
+		buf_printf(out, ",\"aaaaaaaaaaaaaaaaaaaaaaaaaaaa%u%c\"", i,
+			   side == HOSTILE_LEFT ? 'l' : 'r');
+	buf_adds(out, "]}");
+}
+
+static void
+one_text(struct buf *out, enum hostile_side side)
+{
+	repeat(out, "aaaaaaaaaaaaaaaa", SIZE / 16);
+	buf_addc(out, side == HOSTILE_LEFT ? 'l' : 'r');
+}
+
 const struct hostile hostile_bodies[] = {
 	{ "deep arrays", JSON, "", deep_arrays },
 	{ "deep objects", JSON, "", deep_objects },
@@ -296,6 +314,8 @@ const struct hostile hostile_bodies[] = {
 	{ "escapes", JSON, "", escapes },
 	{ "a form", "application/x-www-form-urlencoded", "", form },
 	{ "parts", "multipart/form-data; boundary=t", "", parts },
+	{ "many texts for a pattern", JSON, "", many_texts },
+	{ "one text for a pattern", "text/plain", "", one_text },
 	{ "a bomb", JSON, "gzip", bomb },
 	{ "a bomb that says deflate", JSON, "deflate", bomb },
 	{ "a bomb that says br", JSON, "br", bomb },

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/pattern.h"
 #include "bus/emit.h"
 #include "bus/encode.h"
 #include "rules/rules.h"
@@ -44,11 +45,15 @@ static const struct payload_unordered unordered[] = {
 	{ "/sets", NULL }, { "/sums", NULL }, { "/many/*", NULL },
 	{ "/rows", "k" }
 };
+static struct payload_rewrite rewrites[] = {
+	{ "/texts/*", NULL }, { "/*", NULL }, { "body", NULL },
+};
 static const struct shadow_rule shadow_rule = {
 	.name = "r", .target = "c",
 	.ignore = ignore, .ignore_count = ARRAY_SIZE(ignore),
 	.tolerance = tolerance, .tolerance_count = ARRAY_SIZE(tolerance),
 	.unordered = unordered, .unordered_count = ARRAY_SIZE(unordered),
+	.normalise = rewrites, .normalise_count = ARRAY_SIZE(rewrites),
 };
 static const struct shadow_plan plan = { .redact = &redact, .key = &key };
 
@@ -247,6 +252,9 @@ main(void)
 	int failed;
 
 	digest_start();
+	for (size_t i = 0; i < ARRAY_SIZE(rewrites); i++)
+		rewrites[i].pattern = pattern_compile("(a+)+b|[0-9]+x", "",
+						      NULL);
 	tcase_add_loop_test(t, bodies, 0, (int)hostile_body_count);
 	tcase_add_loop_test(t, rules, 0, (int)hostile_rules_count);
 	tcase_set_timeout(t, 120);

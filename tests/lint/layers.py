@@ -14,6 +14,7 @@ HOMES = {
     "brotli/": "payload",
     "microhttpd.h": "console",
     "sodium.h": "base",
+    "pcre2.h": "base",
     "curl/": "outbound",
     "llhttp.h": "proxy",
     "sys/epoll.h": "proxy",

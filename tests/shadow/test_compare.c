@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "base/pattern.h"
+
 #include "tests/shadow/cases.h"
 
 #define JSON "Content-Type: application/json\n"
@@ -168,6 +170,118 @@ START_TEST(finds_the_differences)
 	ck_assert_int_eq(v.outcome, table[_i].expect[0] ? SHADOW_DIFFERENCE
 							: SHADOW_MATCH);
 	buf_fini(&text);
+}
+END_TEST
+
+/* ---- what is made alike ---- */
+
+static const struct {
+	const char *at, *pattern, *with;
+} patterns[] = {
+	{ "/**/url", "^https?://[^/]+", "" },
+	{ "/list/*", "[0-9]+", "N" },
+	{ "header:etag", "^W/", "" },
+	{ "body", "at \\d+:\\d+", "at T" },
+	{ "body", "T$", "t" },
+	{ "/slow", "(a+)+b", "" },
+};
+static const struct shadow_status statuses[] = {
+	{ "201", { 1, { { 201, 201 } } },
+	  { 2, { { 200, 200 }, { 202, 204 } } } },
+	{ "4xx", { 1, { { 400, 499 } } }, { 1, { { 404, 404 } } } },
+};
+
+static const struct {
+	int legacy_status, status;
+	const char *legacy_fields, *fields, *legacy, *body, *expect;
+} alike[] = {
+	{ 201, 200, "", "", "", "", "" },
+	{ 201, 204, "", "", "", "", "" },
+	{ 201, 205, "", "", "", "", "status value 201>205" },
+	{ 200, 201, "", "", "", "", "status value 200>201" },
+	{ 400, 404, "", "", "", "", "" },
+	{ 404, 400, "", "", "", "", "status value 404>400" },
+	{ 200, 200, "ETag: W/\"a\"\n", "ETag: \"a\"\n", "", "", "" },
+	{ 200, 200, "ETag: W/\"a\"\n", "ETag: \"b\"\n", "", "",
+	  "header:etag value W/\"a\">\"b\"" },
+	{ 200, 200, JSON, JSON, "{\"a\":{\"url\":\"http://x/1\"}}",
+	  "{\"a\":{\"url\":\"https://y/1\"}}", "" },
+	{ 200, 200, JSON, JSON, "{\"a\":{\"url\":\"http://x/1\"}}",
+	  "{\"a\":{\"url\":\"https://y/2\"}}",
+	  "/a/url value \"http://x/1\">\"https://y/2\"" },
+	{ 200, 200, JSON, JSON, "{\"list\":[\"a1\",\"b2\"]}",
+	  "{\"list\":[\"b9\",\"a8\"]}", "" },
+	{ 200, 200, HTML, HTML, "made at 10:11\nx", "made at 9:12\nx", "" },
+	{ 200, 200, HTML, HTML, "made at 10:11\nx", "made at 9:12\ny",
+	  "body bytes made at t\nx>made at t\ny" },
+};
+
+static void
+make_alike(int i, const char *legacy, const char *body,
+	   struct shadow_verdict *v)
+{
+	static const struct shadow_plan plan;
+	static const char *const names[] = { "etag" };
+	static const struct payload_unordered sets[] = { { "/list", NULL } };
+	struct payload_rewrite rewrites[ARRAY_SIZE(patterns)];
+	const struct shadow_rule changed = {
+		.name = "r", .target = "c",
+		.headers = names, .header_count = 1,
+		.unordered = sets, .unordered_count = 1,
+		.status = statuses, .status_count = ARRAY_SIZE(statuses),
+		.normalise = rewrites,
+		.normalise_count = ARRAY_SIZE(rewrites),
+	};
+	struct message_field a[8], b[8];
+	struct shadow_answer x = { alike[i].legacy_status, { a, 0 },
+				   span_of(legacy), true };
+	struct shadow_answer y = { alike[i].status, { b, 0 },
+				   span_of(body), false };
+
+	for (size_t k = 0; k < ARRAY_SIZE(patterns); k++) {
+		rewrites[k].pointer = patterns[k].at;
+		rewrites[k].pattern = pattern_compile(patterns[k].pattern,
+						      patterns[k].with, NULL);
+	}
+	x.fields.count = split_fields(alike[i].legacy_fields, a);
+	y.fields.count = split_fields(alike[i].fields, b);
+	memset(v, 0, sizeof(*v));
+	shadow_compare(&plan, &changed, &x, &y, v);
+	for (size_t k = 0; k < ARRAY_SIZE(patterns); k++) {
+		struct pattern *p = (struct pattern *)rewrites[k].pattern;
+
+		pattern_free(&p);
+	}
+}
+
+START_TEST(answers_are_made_alike)
+{
+	struct shadow_verdict v;
+	struct buf text = { 0 };
+
+	make_alike(_i, alike[_i].legacy, alike[_i].body, &v);
+	ck_assert_str_eq(as_text(&v, &text), alike[_i].expect);
+	buf_fini(&text);
+}
+END_TEST
+
+/* Texts made to be costly are compared as they are. */
+START_TEST(a_pattern_that_costs_too_much_hides_nothing)
+{
+	struct shadow_verdict v;
+	struct buf a = { 0 }, b = { 0 };
+
+	buf_adds(&a, "{\"slow\":\"");
+	for (int i = 0; i < 5000; i++)
+		buf_addc(&a, 'a');
+	buf_add(&b, a.data, a.len);
+	buf_adds(&a, "c\"}");
+	buf_adds(&b, "d\"}");
+	make_alike(0, buf_str(&a), buf_str(&b), &v);
+	ck_assert_uint_eq(v.count, 1);
+	ck_assert_str_eq(v.at[0].pointer, "/slow");
+	buf_fini(&a);
+	buf_fini(&b);
 }
 END_TEST
 
@@ -423,6 +537,8 @@ case_compare(void)
 	TCase *t = tcase_create("compare");
 
 	tcase_add_loop_test(t, finds_the_differences, 0, ARRAY_SIZE(table));
+	tcase_add_loop_test(t, answers_are_made_alike, 0, ARRAY_SIZE(alike));
+	tcase_add_test(t, a_pattern_that_costs_too_much_hides_nothing);
 	tcase_add_loop_test(t, bodies_are_compared_without_their_codings, 0,
 			    ARRAY_SIZE(coded));
 	tcase_add_loop_test(t, no_secret_of_a_coded_body_reaches_a_verdict, 0,
