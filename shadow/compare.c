@@ -378,6 +378,25 @@ compare_plain(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	buf_fini(&y);
 }
 
+static bool
+has_mark(struct span text)
+{
+	return text.len >= 3 && memcmp(text.at, "\xef\xbb\xbf", 3) == 0;
+}
+
+/* Our parser skips it, that of many a caller does not (RFC 8259 8.1). */
+static void
+compare_marks(struct span a, struct span b, struct shadow_verdict *v)
+{
+	static const struct span mark = { "a byte order mark", 17 };
+
+	if (has_mark(a) && !has_mark(b))
+		shadow_verdict_add(v, "body", "missing", mark,
+				   SPAN_LITERAL(""));
+	else if (!has_mark(a) && has_mark(b))
+		shadow_verdict_add(v, "body", "extra", SPAN_LITERAL(""), mark);
+}
+
 static void
 compare_texts(const struct shadow_plan *plan, const struct shadow_rule *rule,
 	      const struct shadow_answer *legacy,
@@ -386,12 +405,14 @@ compare_texts(const struct shadow_plan *plan, const struct shadow_rule *rule,
 {
 	struct cJSON *a = parse_body(legacy), *b = parse_body(candidate);
 
-	if (a && b)
+	if (a && b) {
+		compare_marks(legacy->body, candidate->body, v);
 		compare_json(rule, a, b,
 			     legacy->body.len + candidate->body.len,
 			     !plan->key && !candidate->redacted, v);
-	else
+	} else {
 		compare_plain(plan, rule, legacy, candidate, v);
+	}
 	payload_free(&a);
 	payload_free(&b);
 }

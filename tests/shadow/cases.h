@@ -13,6 +13,7 @@ TCase *case_endpoint(void);
 TCase *case_trace(void);
 TCase *case_side(void);
 TCase *case_exchange(void);
+TCase *case_cases(void);
 TCase *case_compare(void);
 TCase *case_why(void);
 TCase *case_noise(void);

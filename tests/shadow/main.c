@@ -32,6 +32,7 @@ main(int argc, char **argv)
 	suite_add_tcase(s, case_trace());
 	suite_add_tcase(s, case_side());
 	suite_add_tcase(s, case_exchange());
+	suite_add_tcase(s, case_cases());
 	suite_add_tcase(s, case_compare());
 	suite_add_tcase(s, case_why());
 	suite_add_tcase(s, case_noise());
