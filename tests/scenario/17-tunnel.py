@@ -13,6 +13,8 @@ import time
 
 import lib
 import pki
+import strike
+from faulty import law
 from lib import Client, wait_for
 from peer import Peer, field, read_message
 
@@ -341,6 +343,64 @@ def websocket(case):
                     ssl.create_default_context(cafile=p.pem("ca")))
 
 
+RING_FULL = 'matapalo_exchanges_dropped_total{reason="ring_full"}'
+PIPELINED = 1000
+
+
+def fill_ring(matapalo):
+    """Exchanges of class `bounded` until the first has no room."""
+    with Client(matapalo.port) as client:
+        while matapalo.metrics()[RING_FULL] == 0:
+            client.send(b"GET /gone HTTP/1.1\r\nHost: a\r\n\r\n" * PIPELINED)
+            for _ in range(PIPELINED):
+                client.read()
+
+
+def full_ring(case):
+    """The disk hangs and the ring to the journal is full: a strict tunnel
+    waits for its request event and has not left; then it has both events. An
+    open one that ends meanwhile has its terminal event, too."""
+    disk, echo = strike.Strike(case), Echo(case)
+    if not disk.works:
+        return
+    matapalo = case.matapalo(rules=case.rules({
+        "version": 1, "targets": {"legacy": {"url": echo.url}},
+        "default": {"durability": "bounded"},
+        "rules": [{"name": "gone", "match": {"path": "/gone"},
+                   "stage": "retired"},
+                  {"name": "tunnel", "match": {"path": "/t"},
+                   "durability": "strict"}]}), env=disk.environment)
+    before = opened(matapalo.port, path=b"/t?before")
+    before.until(b"\r\n\r\n")
+    echo.seen.get(timeout=10)
+    disk.arm("log-sync", strike.HANG)
+    fill_ring(matapalo)
+    before.send(b"abc")
+    case.equal(before.exactly(3), b"ABC", "an open tunnel goes on")
+    before.socket.shutdown(socket.SHUT_WR)
+    case.equal(before.to_end(), b"BYE", "and ends")
+    late = opened(matapalo.port, path=b"/t?late")
+    wait_for(lambda: matapalo.metrics()["matapalo_client_connections_open"] >=
+             1, "the late one")
+    fill = matapalo.metrics()[RING_FULL]
+    with Client(matapalo.port) as client:   # the same worker, behind it
+        case.equal(client.request("GET", "/gone").status, 410, "bounded")
+    case.check(matapalo.metrics()[RING_FULL] > fill, "the ring is full")
+    case.check(echo.seen.empty(), "what is not on disk has not left")
+    disk.disarm()
+    case.check(b" 101 " in late.until(b"\r\n\r\n"), "then it is a tunnel")
+    late.close()
+    before.close()
+    for path in (b"/t?before", b"/t?late"):
+        wait_for(lambda: event_of(matapalo, path), "%r's event" % path)
+        case.equal(len(event_of(matapalo, path)), 1, "one terminal event")
+    rows = matapalo.query("SELECT count(*) FROM events WHERE type = "
+                          "'matapalo.request.v1'")
+    case.equal(rows[0][0], 2, "and a request event each")
+    law(case, matapalo)
+    case.equal(matapalo.stop(), 0, "exit status")
+
+
 def rules_for(case, url, candidate, durability, name):
     return case.rules({
         "version": 1,
@@ -371,6 +431,7 @@ def scenario(case):
         if durability == "strict":
             deadline(case, matapalo)
         case.equal(matapalo.stop(), 0, "exit status")
+    full_ring(case)
     drained(case, rules)
     websocket(case)
 
