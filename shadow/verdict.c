@@ -12,7 +12,8 @@ static const char *const names[] = {
 #undef X
 };
 
-/* Cuts before a character that does not fit as a whole. */
+/* Cuts before a character that does not fit as a whole; what is behind a NUL
+ * is shown, too. */
 static void
 copy_cut(char *out, size_t size, struct span s)
 {
@@ -22,6 +23,9 @@ copy_cut(char *out, size_t size, struct span s)
 		n--;
 	memcpy(out, n ? s.at : "", n);
 	out[n] = '\0';
+	for (char *c = out; c < out + n; c++)
+		if (!*c)
+			*c = '?';
 	if (json_is_utf8(span_of(out)))
 		return;
 	for (char *c = out; *c; c++)

@@ -66,9 +66,9 @@ struct shadow_verdict {
 	struct shadow_difference at[SHADOW_DIFFERENCES_MAX];
 };
 
-/* shadow_verdict_add keeps one difference (cut to size, bytes that are not
- * UTF-8 as question marks, so that it is the same when read back) or just
- * counts it. */
+/* shadow_verdict_add keeps one difference (cut to size, NUL and bytes that
+ * are not UTF-8 as question marks, so that it is the same when read back) or
+ * just counts it. */
 void shadow_verdict_add(struct shadow_verdict *v, const char *pointer,
 			const char *kind, struct span legacy,
 			struct span candidate);
