@@ -27,7 +27,7 @@ STATUSES = {
     "version": {400, 505}, "start": {400, 501, 505}, "method": {400, 405},
     "target-huge": {414}, "head-huge": {400, 431}, "method-huge": {501},
     "byte-method": {400, 501}, "byte-before": {400, 501},
-    "method-unknown": {400, 501}, "coding-alias": {400, 501},
+    "method-unknown": {501}, "coding-alias": {400, 501},
 }
 
 
@@ -593,10 +593,13 @@ def methods():
                                 b" HTTP/1.1"), REFUSE)
     yield from rows("method-unknown", "a method that no parser knows",
                     REFUSE, [
-        b"FOO", b"GET0", b"GeT", b"X", b"G", b"SMUGGLE", b"GET/", b"TRACK",
+        b"FOO", b"GET0", b"GeT", b"X", b"G", b"SMUGGLE", b"TRACK",
         b"DEBUG", b"INDEX", b"__PROTO__", b"A" * 100, b"A" * 20000,
         b"GETGET", b"POSTGET", b"HEA", b"HEADS", b"0", b"-", b"~"],
         lambda m: head(start=m + b" /echo HTTP/1.1"))
+    yield from rows("method-no-token", "what is no token is no method", REFUSE,
+                    [b"GET/", b"GE(T", b"FOO@", b"{FOO}", b"F\xc3\xb6O"],
+                    lambda m: head(start=m + b" /echo HTTP/1.1"))
 
 
 def targets():
