@@ -271,8 +271,8 @@ static const char *const migrations[] = {
 
 	/* All that belongs to one exchange. New ids are the greatest, so that
 	 * the index grows at its end. */
-	"CREATE INDEX event_correlation ON event(correlation)"
-	" WHERE correlation IS NOT NULL;",
+	("CREATE INDEX event_correlation ON event(correlation)"
+	 " WHERE correlation IS NOT NULL;"),
 };
 
 static const struct {
