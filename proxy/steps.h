@@ -14,6 +14,9 @@ enum flow step_go(struct exchange *ex, enum step to);
 enum flow step_problem(struct exchange *ex, enum problem p);
 enum flow step_abort(struct exchange *ex);
 
+/* view.c: fills ex->view from a whole head; -1: no room for it. */
+int view_read(struct exchange *ex);
+
 /* forward.c */
 enum flow forward_step(struct exchange *ex);
 /* forward_failed: no answer came, for this reason. (attempt.c) */
